@@ -1,0 +1,161 @@
+package authconfig
+
+import (
+	"net/url"
+	"time"
+)
+
+// Config is a decoded, defaulted and validated auth-config.
+type Config struct {
+	Upstreams []Upstream
+	Identity  Identity
+	AWSSTS    AWSSTS
+	// Authorization is nil when the file has no authorization block and there
+	// are no policies: then every tool is allowed.
+	Authorization *Authorization
+	// HasAuthorizationBlock tells a block that was written from one that the
+	// presence of policies implied.
+	HasAuthorizationBlock bool
+	Audit                 Audit
+	Limits                Limits
+
+	// Policies are the *.cedar keys in order of their names.
+	Policies []PolicyFile
+	// Entities is entities.json, nil when absent.
+	Entities []byte
+	// Tools is tools.json, nil when absent.
+	Tools []byte
+	// CA is ca.pem, nil when absent.
+	CA []byte
+	// Hash is the hex SHA-256 of all keys and their contents.
+	Hash string
+}
+
+// PolicyFile is one *.cedar key.
+type PolicyFile struct {
+	Name string
+	Text string
+}
+
+// Upstream is one MCP server that is hosted on AWS.
+type Upstream struct {
+	Name string
+	// URL is where requests are forwarded to.
+	URL *url.URL
+	// Path is the URL's path in the encoded form that the config has.
+	Path string
+	// Region and Service make the scope of signatures.
+	Region    string
+	Service   string
+	Guardrail Guardrail
+}
+
+// Guardrail selects what STS is asked to add to every role session.
+type Guardrail string
+
+const (
+	// GuardrailMCPOnly denies every action that does not come through an AWS
+	// MCP server.
+	GuardrailMCPOnly Guardrail = "mcpOnly"
+	// GuardrailNone adds nothing.
+	GuardrailNone Guardrail = "none"
+)
+
+// IdentitySource is where the caller's token comes from.
+type IdentitySource string
+
+const (
+	// SourceBearer takes the token from each request's Authorization header.
+	SourceBearer IdentitySource = "bearer"
+	// SourceServiceAccount takes the Pod's projected service-account token.
+	SourceServiceAccount IdentitySource = "serviceAccount"
+)
+
+// Identity says who is calling.
+type Identity struct {
+	Source         IdentitySource
+	OIDC           OIDC
+	ServiceAccount ServiceAccount
+}
+
+// OIDC describes the issuer of bearer tokens.
+type OIDC struct {
+	Issuer         string
+	Audience       string
+	ResourceURL    string
+	RequiredScopes []string
+	// JWKSURL is empty when it is to be discovered.
+	JWKSURL   string
+	ClockSkew time.Duration
+}
+
+// ServiceAccount describes the projected token of the serviceAccount source.
+type ServiceAccount struct {
+	Audience          string
+	ExpirationSeconds int
+}
+
+// AWSSTS says which role a caller gets and how long a role session lasts.
+type AWSSTS struct {
+	Region    string
+	Service   string
+	RoleClaim string
+	// FallbackRole is the zero RoleARN when there is none.
+	FallbackRole RoleARN
+	// RoleMappings are in file order; see RoleMapping.Priority.
+	RoleMappings     []RoleMapping
+	SessionDuration  time.Duration
+	SessionNameClaim string
+	Guardrail        Guardrail
+}
+
+// RoleMapping gives a role to callers with a claim value or for whom a CEL
+// expression holds.
+type RoleMapping struct {
+	// Exactly one of Claim and Matcher is set.
+	Claim   string
+	Matcher string
+	Role    RoleARN
+	// Priority orders mappings, lower first; nil comes last.
+	Priority *int
+	// SessionPolicy is an inline IAM policy, compacted JSON, or empty.
+	SessionPolicy string
+	PolicyARNs    []string
+}
+
+// Mode says what happens with a call that policies deny.
+type Mode string
+
+// The modes of authorization.
+const (
+	ModeEnforce Mode = "enforce"
+	ModeLogOnly Mode = "logOnly"
+)
+
+// Denial is the form in which a denial reaches the client.
+type Denial string
+
+// The forms of denial.
+const (
+	DenialJSONRPCError  Denial = "jsonRpcError"
+	DenialHTTPForbidden Denial = "httpForbidden"
+)
+
+// Authorization configures the decision.
+type Authorization struct {
+	Mode   Mode
+	Denial Denial
+}
+
+// Audit configures decision records.
+type Audit struct {
+	Enabled          bool
+	IncludeArguments bool
+}
+
+// Limits bound what one sidecar does at once.
+type Limits struct {
+	MaxRequestBytes       int64
+	MaxConcurrentRequests int
+	UpstreamHeaderTimeout time.Duration
+}

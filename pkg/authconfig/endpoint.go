@@ -1,0 +1,67 @@
+package authconfig
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// awsDomain matches the domains under which AWS serves endpoints. The forms
+// are those of the partitions' dnsSuffix and dualStackDnsSuffix.
+var awsDomain = regexp.MustCompile(`^(?:api\.aws|amazonaws\.(?:com|com\.cn|eu)|api\.amazonwebservices\.com\.cn)$`)
+
+// regionForm matches us-east-1, us-gov-west-1, eusc-de-east-1, ...
+var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)
+
+// inferScope reads region and signing service out of an AWS host name: the
+// region is the label just above the AWS domain, the service the label before
+// it. Both are empty when the host is not of that form.
+//
+//	aws-mcp.us-east-1.api.aws                                  aws-mcp
+//	id.gateway.bedrock-agentcore.eu-west-1.amazonaws.com       bedrock-agentcore
+//	vpce-1.bedrock-agentcore.eu-west-1.vpce.amazonaws.com      bedrock-agentcore
+func inferScope(host string) (region, service string) {
+	labels := strings.Split(strings.ToLower(host), ".")
+	for i := len(labels) - 1; i >= 1; i-- {
+		if !regionForm.MatchString(labels[i]) {
+			continue
+		}
+		domain := strings.TrimPrefix(strings.Join(labels[i+1:], "."), "vpce.")
+		if !awsDomain.MatchString(domain) {
+			return "", ""
+		}
+		return labels[i], strings.TrimSuffix(labels[i-1], "-fips")
+	}
+	return "", ""
+}
+
+// isManagedByAWS tells AWS's own MCP servers, which set aws:ViaAWSMCPService,
+// from AgentCore gateways and runtimes.
+func isManagedByAWS(host string) bool {
+	return strings.HasSuffix(strings.ToLower(host), ".api.aws")
+}
+
+// isLoopback tells hosts for which plain HTTP is accepted.
+func isLoopback(u *url.URL) bool {
+	host := u.Hostname()
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// HostPort is the host to connect to with the scheme's default port made
+// explicit.
+func (u Upstream) HostPort() string {
+	port := u.URL.Port()
+	if port == "" {
+		port = "443"
+		if u.URL.Scheme == "http" {
+			port = "80"
+		}
+	}
+	return net.JoinHostPort(u.URL.Hostname(), port)
+}

@@ -1,0 +1,392 @@
+package authconfig
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Bounds of numbers; where AWS or Kubernetes set them the source is named.
+const (
+	// AssumeRoleWithWebIdentity, DurationSeconds.
+	minSessionDuration, maxSessionDuration, defaultSessionDuration = 900, 43200, 3600
+	// Kubernetes, ServiceAccountTokenProjection.
+	minTokenSeconds, maxTokenSeconds, defaultTokenSeconds = 600, 86400, 3600
+
+	minRequestBytes, maxRequestBytes, defaultRequestBytes = 1 << 10, 64 << 20, 4 << 20
+	maxConcurrent, defaultConcurrent                      = 65536, 512
+	maxHeaderTimeout, defaultHeaderTimeout                = time.Hour, 120 * time.Second
+	maxClockSkew, defaultClockSkew                        = 5 * time.Minute, 30 * time.Second
+	maxUpstreams, maxRoleMappings                         = 32, 256
+	// AssumeRoleWithWebIdentity, PolicyArns.
+	maxPolicyARNs = 10
+)
+
+const defaultService = "aws-mcp"
+
+// MetadataPath is where RFC 9728 metadata is served; no upstream may claim it.
+const MetadataPath = "/.well-known/oauth-protected-resource"
+
+var (
+	dnsLabel    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	serviceForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	// RFC 6749, section 3.3.
+	scopeForm = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
+)
+
+// validator turns wire types into a Config, with defaults, and collects what is
+// wrong. A field whose YAML type was wrong already is not reported again as
+// missing.
+type validator struct {
+	config   *Config
+	errs     Errors
+	badPaths map[string]bool
+}
+
+func (v *validator) run(wire *wireConfig) {
+	v.constant("apiVersion", wire.APIVersion, APIVersion)
+	v.constant("kind", wire.Kind, Kind)
+	v.awsSTS("spec.awsSts", &wire.Spec.AWSSTS)
+	v.upstreams("spec.upstreams", wire.Spec.Upstreams)
+	v.identity("spec.identity", &wire.Spec.Identity)
+	v.authorization("spec.authorization", wire.Spec.Authorization)
+	v.config.Audit = Audit{Enabled: orDefault(wire.Spec.Audit.Enabled, true), IncludeArguments: wire.Spec.Audit.IncludeArguments}
+	v.limits("spec.limits", &wire.Spec.Limits)
+}
+
+func (v *validator) failf(path, format string, args ...any) {
+	if !v.badPaths[path] {
+		v.errs.Addf(path, format, args...)
+	}
+}
+
+func (v *validator) constant(path, value, want string) {
+	if value != want {
+		v.failf(path, "must be %q", want)
+	}
+}
+
+func orDefault[T any](value *T, fallback T) T {
+	if value == nil {
+		return fallback
+	}
+	return *value
+}
+
+func orEmpty(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+func oneOf[T ~string](v *validator, path, value string, fallback T, allowed ...T) T {
+	if value == "" {
+		return fallback
+	}
+	if !slices.Contains(allowed, T(value)) {
+		names := make([]string, len(allowed))
+		for i, a := range allowed {
+			names[i] = string(a)
+		}
+		v.failf(path, "%q is not one of %s", clip(value), strings.Join(names, ", "))
+		return fallback
+	}
+	return T(value)
+}
+
+func between[T int | time.Duration](v *validator, path string, value *T, fallback, least, most T) T {
+	number := orDefault(value, fallback)
+	if number < least || number > most {
+		v.failf(path, "must lie between %v and %v, not %v", least, most, number)
+		return fallback
+	}
+	return number
+}
+
+func (v *validator) awsSTS(path string, wire *wireAWSSTS) {
+	c := AWSSTS{
+		Region:           wire.Region,
+		Service:          orEmpty(wire.Service, defaultService),
+		RoleClaim:        orEmpty(wire.RoleClaim, "groups"),
+		SessionNameClaim: orEmpty(wire.SessionNameClaim, "sub"),
+		Guardrail:        oneOf(v, path+".guardrail", wire.Guardrail, "", GuardrailMCPOnly, GuardrailNone),
+	}
+	if wire.Region == "" {
+		v.failf(path+".region", "is required: it chooses the STS endpoint")
+	} else if !regionForm.MatchString(wire.Region) {
+		v.failf(path+".region", "%q is not an AWS region", clip(wire.Region))
+	}
+	if !serviceForm.MatchString(c.Service) {
+		v.failf(path+".service", "%q is not a signing service name", clip(c.Service))
+	}
+	seconds := between(v, path+".sessionDuration", wire.SessionDuration, defaultSessionDuration, minSessionDuration, maxSessionDuration)
+	c.SessionDuration = time.Duration(seconds) * time.Second
+	if wire.FallbackRoleARN != "" {
+		role, err := ParseRoleARN(wire.FallbackRoleARN)
+		if err != nil {
+			v.failf(path+".fallbackRoleArn", "%v", err)
+		}
+		c.FallbackRole = role
+	}
+	if len(wire.RoleMappings) == 0 && wire.FallbackRoleARN == "" && !v.badPaths[path+".roleMappings"] {
+		v.failf(path, "needs roleMappings or a fallbackRoleArn: nobody would get a role")
+	}
+	if len(wire.RoleMappings) > maxRoleMappings {
+		v.failf(path+".roleMappings", "has more than %d entries", maxRoleMappings)
+	}
+	for i := range wire.RoleMappings {
+		c.RoleMappings = append(c.RoleMappings, v.roleMapping(fmt.Sprintf("%s.roleMappings[%d]", path, i), &wire.RoleMappings[i]))
+	}
+	v.config.AWSSTS = c
+}
+
+func (v *validator) roleMapping(path string, wire *wireRoleMapping) RoleMapping {
+	m := RoleMapping{Claim: wire.Claim, Matcher: wire.Matcher, Priority: wire.Priority, PolicyARNs: wire.PolicyARNs}
+	if (wire.Claim == "") == (wire.Matcher == "") && !v.badPaths[path+".claim"] && !v.badPaths[path+".matcher"] {
+		v.failf(path, "needs exactly one of claim and matcher")
+	}
+	role, err := ParseRoleARN(wire.RoleARN)
+	switch {
+	case wire.RoleARN == "":
+		v.failf(path+".roleArn", "is required")
+	case err != nil:
+		v.failf(path+".roleArn", "%v", err)
+	}
+	m.Role = role
+	if wire.SessionPolicy != "" {
+		m.SessionPolicy = v.compactJSON(path+".sessionPolicy", wire.SessionPolicy)
+	}
+	if len(wire.PolicyARNs) > maxPolicyARNs {
+		v.failf(path+".policyArns", "has more than %d entries, the most that STS takes", maxPolicyARNs)
+	}
+	for i, arn := range wire.PolicyARNs {
+		if err := checkPolicyARN(arn); err != nil {
+			v.failf(fmt.Sprintf("%s.policyArns[%d]", path, i), "%v", err)
+		}
+	}
+	return m
+}
+
+// compactJSON removes white space that would count against STS's limit.
+func (v *validator) compactJSON(path, text string) string {
+	value := jsontext.Value(strings.TrimSpace(text))
+	if err := value.Compact(); err != nil {
+		at := Position{}
+		if syntax, ok := jsonSyntaxError(err); ok {
+			at = OffsetPosition(text, int(syntax.ByteOffset))
+		}
+		v.errs.AddAt(path, at, "is not valid JSON: %v", err)
+		return ""
+	}
+	if value.Kind() != '{' {
+		v.failf(path, "must be a JSON object: an IAM policy")
+		return ""
+	}
+	return string(value)
+}
+
+func (v *validator) upstreams(path string, wire []wireUpstream) {
+	if len(wire) == 0 {
+		v.failf(path, "needs at least one entry")
+	}
+	if len(wire) > maxUpstreams {
+		v.failf(path, "has more than %d entries", maxUpstreams)
+		return
+	}
+	for i := range wire {
+		v.config.Upstreams = append(v.config.Upstreams, v.upstream(fmt.Sprintf("%s[%d]", path, i), &wire[i]))
+	}
+	v.distinct(path)
+}
+
+func (v *validator) upstream(path string, wire *wireUpstream) Upstream {
+	u := Upstream{Name: wire.Name, Region: wire.Region, Service: wire.Service}
+	if !dnsLabel.MatchString(wire.Name) {
+		v.failf(path+".name", "%q is not a DNS label (a-z, 0-9 and -, at most 63)", clip(wire.Name))
+	}
+	parsed, ok := v.url(path+".url", wire.URL, true)
+	if ok {
+		u.URL, u.Path = parsed, parsed.EscapedPath()
+		if strings.Contains(u.Path, "//") || slices.ContainsFunc(strings.Split(u.Path, "/"), isDotSegment) {
+			v.failf(path+".url", "the path has an empty or a dot segment")
+		}
+		region, service := inferScope(parsed.Hostname())
+		u.Region = orEmpty(u.Region, region)
+		u.Service = orEmpty(u.Service, service)
+	}
+	u.Region = orEmpty(u.Region, v.config.AWSSTS.Region)
+	u.Service = orEmpty(u.Service, v.config.AWSSTS.Service)
+	if wire.Region != "" && !regionForm.MatchString(wire.Region) {
+		v.failf(path+".region", "%q is not an AWS region", clip(wire.Region))
+	}
+	if wire.Service != "" && !serviceForm.MatchString(wire.Service) {
+		v.failf(path+".service", "%q is not a signing service name", clip(wire.Service))
+	}
+	fallback := Guardrail(orEmpty(string(v.config.AWSSTS.Guardrail), string(GuardrailNone)))
+	if ok && isManagedByAWS(parsed.Hostname()) {
+		fallback = GuardrailMCPOnly
+	}
+	u.Guardrail = oneOf(v, path+".guardrail", wire.Guardrail, fallback, GuardrailMCPOnly, GuardrailNone)
+	return u
+}
+
+func isDotSegment(s string) bool {
+	decoded, err := url.PathUnescape(s)
+	return err == nil && (decoded == "." || decoded == "..")
+}
+
+// distinct refuses upstreams that a request could not tell apart, by name, by
+// URL or by the paths under which the plain listener serves them.
+func (v *validator) distinct(path string) {
+	names, urls, routes := map[string]int{}, map[string]int{}, map[string]string{}
+	for i, u := range v.config.Upstreams {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if first, taken := names[u.Name]; taken {
+			v.failf(at+".name", "%q is the name of %s[%d] too", u.Name, path, first)
+			continue
+		}
+		names[u.Name] = i
+		if u.URL == nil {
+			continue
+		}
+		key := strings.ToLower(u.HostPort()) + u.Path
+		if first, taken := urls[key]; taken {
+			v.failf(at+".url", "host and path are those of %s[%d]", path, first)
+		}
+		urls[key] = i
+		for _, route := range u.ListenPaths(i == 0) {
+			if other, taken := routes[route]; taken {
+				v.failf(at+".url", "the local path %s could mean upstream %q or %q", route, other, u.Name)
+			}
+			if route == MetadataPath || strings.HasPrefix(route, MetadataPath+"/") {
+				v.failf(at+".url", "the path %s is reserved for RFC 9728 metadata", MetadataPath)
+			}
+			routes[route] = u.Name
+		}
+	}
+}
+
+// ListenPaths are the paths under which the plain listener serves the
+// upstream: /<name><path>, and for the first upstream its bare path too.
+func (u Upstream) ListenPaths(first bool) []string {
+	named := "/" + u.Name + u.Path
+	if first {
+		return []string{u.Path, named}
+	}
+	return []string{named}
+}
+
+// url accepts https, and http for loopback addresses only: everything that
+// leaves the Pod is encrypted.
+func (v *validator) url(path, text string, allowQuery bool) (*url.URL, bool) {
+	if text == "" {
+		v.failf(path, "is required")
+		return nil, false
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || !isPort(u.Port()):
+		v.failf(path, "%q is not an absolute URL", clip(text))
+	case u.Scheme != "https" && u.Scheme != "http":
+		v.failf(path, "the scheme must be https")
+	case u.Scheme == "http" && !isLoopback(u):
+		v.failf(path, "must be https: http is accepted only for loopback addresses")
+	case u.User != nil:
+		v.failf(path, "must not carry a user name or password")
+	case u.Fragment != "" || strings.Contains(text, "#"):
+		v.failf(path, "must not have a fragment")
+	case !allowQuery && (u.RawQuery != "" || u.ForceQuery):
+		v.failf(path, "must not have a query")
+	default:
+		if u.Path == "" && allowQuery {
+			u.Path = "/"
+		}
+		return u, true
+	}
+	return nil, false
+}
+
+func isPort(port string) bool {
+	number, err := strconv.Atoi(port)
+	return port == "" || err == nil && number > 0 && number < 1<<16
+}
+
+func (v *validator) identity(path string, wire *wireIdentity) {
+	c := Identity{
+		Source: oneOf(v, path+".source", wire.Source, "", SourceBearer, SourceServiceAccount),
+		OIDC:   OIDC{ClockSkew: defaultClockSkew},
+	}
+	if wire.Source == "" {
+		v.failf(path+".source", "is required: bearer or serviceAccount")
+	}
+	switch {
+	case wire.OIDC != nil:
+		v.oidc(path+".oidc", wire.OIDC, &c.OIDC)
+	case c.Source == SourceBearer:
+		v.failf(path+".oidc", "is required with source bearer")
+	}
+	account := wire.ServiceAccount
+	if account == nil {
+		account = &wireServiceAccount{}
+	}
+	c.ServiceAccount = ServiceAccount{
+		Audience:          orEmpty(account.Audience, "sts.amazonaws.com"),
+		ExpirationSeconds: between(v, path+".serviceAccount.expirationSeconds", account.ExpirationSeconds, defaultTokenSeconds, minTokenSeconds, maxTokenSeconds),
+	}
+	v.config.Identity = c
+}
+
+func (v *validator) oidc(path string, wire *wireOIDC, c *OIDC) {
+	v.url(path+".issuer", wire.Issuer, false)
+	if wire.Audience == "" {
+		v.failf(path+".audience", "is required: tokens for other audiences must not work here")
+	}
+	if wire.ResourceURL != "" {
+		v.url(path+".resourceURL", wire.ResourceURL, true)
+	}
+	if wire.JWKSURL != "" {
+		v.url(path+".jwksURL", wire.JWKSURL, true)
+	}
+	for i, scope := range wire.RequiredScopes {
+		if !scopeForm.MatchString(scope) {
+			v.failf(fmt.Sprintf("%s.requiredScopes[%d]", path, i), "%q is not a scope (RFC 6749, section 3.3)", clip(scope))
+		}
+	}
+	*c = OIDC{
+		Issuer: wire.Issuer, Audience: wire.Audience, ResourceURL: wire.ResourceURL,
+		RequiredScopes: wire.RequiredScopes, JWKSURL: wire.JWKSURL,
+		ClockSkew: between(v, path+".clockSkew", wire.ClockSkew, defaultClockSkew, 0, maxClockSkew),
+	}
+}
+
+func (v *validator) authorization(path string, wire *wireAuthorization) {
+	v.config.HasAuthorizationBlock = wire != nil
+	if wire == nil {
+		if len(v.config.Policies) == 0 {
+			return
+		}
+		wire = &wireAuthorization{}
+	}
+	if len(v.config.Policies) == 0 {
+		v.failf(path, "needs at least one *%s key with a policy", PolicySuffix)
+	}
+	v.config.Authorization = &Authorization{
+		Mode:   oneOf(v, path+".mode", wire.Mode, ModeEnforce, ModeEnforce, ModeLogOnly),
+		Denial: oneOf(v, path+".denial", wire.Denial, DenialJSONRPCError, DenialJSONRPCError, DenialHTTPForbidden),
+	}
+}
+
+func (v *validator) limits(path string, wire *wireLimits) {
+	v.config.Limits = Limits{
+		MaxRequestBytes:       int64(between(v, path+".maxRequestBytes", wire.MaxRequestBytes, defaultRequestBytes, minRequestBytes, maxRequestBytes)),
+		MaxConcurrentRequests: between(v, path+".maxConcurrentRequests", wire.MaxConcurrentRequests, defaultConcurrent, 1, maxConcurrent),
+		UpstreamHeaderTimeout: between(v, path+".upstreamHeaderTimeout", wire.UpstreamHeaderTimeout, defaultHeaderTimeout, time.Millisecond, maxHeaderTimeout),
+	}
+}

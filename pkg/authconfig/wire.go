@@ -1,0 +1,85 @@
+package authconfig
+
+import "time"
+
+// The wire types mirror auth-config.yaml field by field. Pointers tell a field
+// that was left out from one that was written with its zero value.
+
+type wireConfig struct {
+	APIVersion string   `yaml:"apiVersion"`
+	Kind       string   `yaml:"kind"`
+	Spec       wireSpec `yaml:"spec"`
+}
+
+type wireSpec struct {
+	Upstreams     []wireUpstream     `yaml:"upstreams"`
+	Identity      wireIdentity       `yaml:"identity"`
+	AWSSTS        wireAWSSTS         `yaml:"awsSts"`
+	Authorization *wireAuthorization `yaml:"authorization"`
+	Audit         wireAudit          `yaml:"audit"`
+	Limits        wireLimits         `yaml:"limits"`
+}
+
+type wireUpstream struct {
+	Name      string `yaml:"name"`
+	URL       string `yaml:"url"`
+	Region    string `yaml:"region"`
+	Service   string `yaml:"service"`
+	Guardrail string `yaml:"guardrail"`
+}
+
+type wireIdentity struct {
+	Source         string              `yaml:"source"`
+	OIDC           *wireOIDC           `yaml:"oidc"`
+	ServiceAccount *wireServiceAccount `yaml:"serviceAccount"`
+}
+
+type wireOIDC struct {
+	Issuer         string         `yaml:"issuer"`
+	Audience       string         `yaml:"audience"`
+	ResourceURL    string         `yaml:"resourceURL"`
+	RequiredScopes []string       `yaml:"requiredScopes"`
+	JWKSURL        string         `yaml:"jwksURL"`
+	ClockSkew      *time.Duration `yaml:"clockSkew"`
+}
+
+type wireServiceAccount struct {
+	Audience          string `yaml:"audience"`
+	ExpirationSeconds *int   `yaml:"expirationSeconds"`
+}
+
+type wireAWSSTS struct {
+	Region           string            `yaml:"region"`
+	Service          string            `yaml:"service"`
+	RoleClaim        string            `yaml:"roleClaim"`
+	FallbackRoleARN  string            `yaml:"fallbackRoleArn"`
+	RoleMappings     []wireRoleMapping `yaml:"roleMappings"`
+	SessionDuration  *int              `yaml:"sessionDuration"`
+	SessionNameClaim string            `yaml:"sessionNameClaim"`
+	Guardrail        string            `yaml:"guardrail"`
+}
+
+type wireRoleMapping struct {
+	Claim         string   `yaml:"claim"`
+	Matcher       string   `yaml:"matcher"`
+	RoleARN       string   `yaml:"roleArn"`
+	Priority      *int     `yaml:"priority"`
+	SessionPolicy string   `yaml:"sessionPolicy"`
+	PolicyARNs    []string `yaml:"policyArns"`
+}
+
+type wireAuthorization struct {
+	Mode   string `yaml:"mode"`
+	Denial string `yaml:"denial"`
+}
+
+type wireAudit struct {
+	Enabled          *bool `yaml:"enabled"`
+	IncludeArguments bool  `yaml:"includeArguments"`
+}
+
+type wireLimits struct {
+	MaxRequestBytes       *int           `yaml:"maxRequestBytes"`
+	MaxConcurrentRequests *int           `yaml:"maxConcurrentRequests"`
+	UpstreamHeaderTimeout *time.Duration `yaml:"upstreamHeaderTimeout"`
+}
