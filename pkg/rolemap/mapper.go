@@ -1,0 +1,170 @@
+// Package rolemap decides which IAM role a caller gets: the first role mapping
+// in priority order whose claim value or CEL expression fits the caller's
+// claims, else the fallback role.
+package rolemap
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+// Fallback is the Selection.Mapping of the fallback role.
+const Fallback = -1
+
+// ErrNoRole says that no mapping matched and that there is no fallback role.
+var ErrNoRole = errors.New("no role mapping matches and there is no fallback role")
+
+// SessionNameError says that the claim which names the role session cannot.
+type SessionNameError struct{ Claim string }
+
+func (e *SessionNameError) Error() string {
+	return fmt.Sprintf("the token has no usable claim %q, which names the role session", e.Claim)
+}
+
+// Selection is the role that a caller gets.
+type Selection struct {
+	Role authconfig.RoleARN
+	// Mapping is the index into awsSts.roleMappings, or Fallback.
+	Mapping int
+	// SessionName is the RoleSessionName for STS.
+	SessionName string
+}
+
+// Mapper is a compiled awsSts block. It is safe for concurrent use.
+type Mapper struct {
+	roleClaim        string
+	sessionNameClaim string
+	fallback         authconfig.RoleARN
+	mappings         []*mapping
+}
+
+type mapping struct {
+	index    int
+	priority int
+	role     authconfig.RoleARN
+	claim    string
+	matcher  *matcher
+	// warnOnce keeps a matcher that fails for every caller from filling the log.
+	warnOnce sync.Once
+}
+
+// Compile compiles every matcher. The errors carry field paths below
+// spec.awsSts and positions inside the expressions.
+func Compile(config *authconfig.AWSSTS) (*Mapper, authconfig.Errors) {
+	m := &Mapper{roleClaim: config.RoleClaim, sessionNameClaim: config.SessionNameClaim, fallback: config.FallbackRole}
+	var errs authconfig.Errors
+	for i, source := range config.RoleMappings {
+		entry := &mapping{index: i, role: source.Role, claim: source.Claim, priority: math.MaxInt}
+		if source.Priority != nil {
+			entry.priority = *source.Priority
+		}
+		if source.Matcher != "" {
+			compiled, matcherErrs := compileMatcher(fmt.Sprintf("spec.awsSts.roleMappings[%d].matcher", i), source.Matcher)
+			errs = append(errs, matcherErrs...)
+			entry.matcher = compiled
+		}
+		m.mappings = append(m.mappings, entry)
+	}
+	slices.SortStableFunc(m.mappings, func(a, b *mapping) int {
+		switch {
+		case a.priority < b.priority:
+			return -1
+		case a.priority > b.priority:
+			return 1
+		}
+		return 0
+	})
+	return m, errs
+}
+
+// Select finds the role and the role session's name for a caller with these
+// claims. It fails with ErrNoRole or a *SessionNameError.
+func (m *Mapper) Select(claims map[string]any) (Selection, error) {
+	selected := Selection{Mapping: Fallback, Role: m.fallback}
+	for _, entry := range m.mappings {
+		matched, err := entry.match(m.roleClaim, claims)
+		if err != nil {
+			entry.warnOnce.Do(func() {
+				slog.Warn("a role mapping's matcher failed and counts as no match",
+					"mapping", entry.index, "error", err)
+			})
+			continue
+		}
+		if matched {
+			selected.Mapping, selected.Role = entry.index, entry.role
+			break
+		}
+	}
+	if selected.Role.IsZero() {
+		return Selection{}, ErrNoRole
+	}
+	name, err := m.sessionName(claims)
+	if err != nil {
+		return Selection{}, err
+	}
+	selected.SessionName = name
+	return selected, nil
+}
+
+func (m *Mapper) sessionName(claims map[string]any) (string, error) {
+	value, _ := LookupClaim(claims, m.sessionNameClaim)
+	text, ok := ClaimText(value)
+	if !ok || text == "" {
+		return "", &SessionNameError{Claim: m.sessionNameClaim}
+	}
+	return SessionName(text), nil
+}
+
+// Groups are the values of the role claim: the caller's groups.
+func (m *Mapper) Groups(claims map[string]any) []string {
+	value, _ := LookupClaim(claims, m.roleClaim)
+	return ClaimTexts(value)
+}
+
+func (e *mapping) match(roleClaim string, claims map[string]any) (bool, error) {
+	if e.matcher != nil {
+		return e.matcher.match(claims)
+	}
+	value, _ := LookupClaim(claims, roleClaim)
+	return claimContains(value, e.claim), nil
+}
+
+// Outcome tells how one mapping fared, in the order in which they are tried.
+type Outcome struct {
+	// Mapping is the index into awsSts.roleMappings.
+	Mapping int
+	Role    authconfig.RoleARN
+	Matched bool
+	// Reason says why, for people.
+	Reason string
+}
+
+// Explain tries every mapping, also those behind the one that is selected.
+func (m *Mapper) Explain(claims map[string]any) []Outcome {
+	outcomes := make([]Outcome, 0, len(m.mappings))
+	for _, entry := range m.mappings {
+		matched, err := entry.match(m.roleClaim, claims)
+		outcome := Outcome{Mapping: entry.index, Role: entry.role, Matched: matched}
+		value, present := LookupClaim(claims, m.roleClaim)
+		switch {
+		case err != nil:
+			outcome.Reason = "the matcher failed: " + err.Error()
+		case entry.matcher != nil:
+			outcome.Reason = fmt.Sprintf("the matcher %s is %t", entry.matcher.text, matched)
+		case !present:
+			outcome.Reason = fmt.Sprintf("the token has no claim %q", m.roleClaim)
+		case matched:
+			outcome.Reason = fmt.Sprintf("claim %q holds %q", m.roleClaim, entry.claim)
+		default:
+			outcome.Reason = fmt.Sprintf("claim %q is %q, which does not hold %q", m.roleClaim, ClaimTexts(value), entry.claim)
+		}
+		outcomes = append(outcomes, outcome)
+	}
+	return outcomes
+}
