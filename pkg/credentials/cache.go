@@ -1,0 +1,277 @@
+// Package credentials exchanges a caller's token for temporary AWS credentials
+// and keeps them for as long as the caller uses that very token.
+package credentials
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+const (
+	maxEntries = 10_000
+	// exchangeTimeout bounds one exchange with its retry.
+	exchangeTimeout = 10 * time.Second
+	// maxExchanges bounds exchanges under way.
+	maxExchanges = 64
+	// failureMemory is how long a refusal is remembered, so that a client in a
+	// loop does not reach STS each time.
+	failureMemory = 5 * time.Second
+	// renewPause is the least time between two exchanges that AWS's refusal of
+	// a credential causes.
+	renewPause = 30 * time.Second
+	// refreshPause is the least time between two failed background refreshes.
+	refreshPause = 30 * time.Second
+
+	// A credential is renewed in the background when less than a fifth of its
+	// life, at most refreshAhead, is left, and not used when less than a tenth
+	// of its life, at most minimumLeft, is left.
+	refreshAhead = 5 * time.Minute
+	minimumLeft  = 10 * time.Second
+)
+
+// WebIdentity is the token that is exchanged.
+type WebIdentity interface {
+	Reveal() string
+	Digest() [sha256.Size]byte
+}
+
+// RoleSession is what STS is asked for. It must not be changed once used.
+type RoleSession struct {
+	Role       authconfig.RoleARN
+	Name       string
+	Duration   time.Duration
+	Policy     string
+	PolicyARNs []string
+	Region     string
+}
+
+// Exchanger makes a credential of a token; errors are *Error.
+type Exchanger interface {
+	Exchange(ctx context.Context, token string, session *RoleSession) (aws.Credentials, error)
+}
+
+// Observer is told of each exchange; result is "success" or a Kind.
+type Observer interface {
+	Exchanged(result string, took time.Duration)
+}
+
+// ErrRenewedRecently says that AWS refuses a credential that is fresh from STS.
+var ErrRenewedRecently = errors.New("the credential was renewed a moment ago")
+
+// Key identifies a token and a role session together.
+type Key [sha256.Size]byte
+
+// KeyOf digests the token and every input to STS, each with its length before
+// it. Make it once per caller and session.
+func KeyOf(token WebIdentity, session *RoleSession) Key {
+	h := sha256.New()
+	var length [8]byte
+	write := func(part string) {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write([]byte(part))
+	}
+	digest := token.Digest()
+	write(string(digest[:]))
+	write(session.Role.String())
+	write(session.Name)
+	write(session.Duration.String())
+	write(session.Policy)
+	for _, arn := range session.PolicyARNs {
+		write(arn)
+	}
+	write(session.Region)
+	return Key(h.Sum(nil))
+}
+
+// Cache keeps credentials, least recently used out first.
+type Cache struct {
+	exchanger Exchanger
+	observer  Observer
+	entries   *lru.Cache[Key, *entry]
+	// slots bounds exchanges under way.
+	slots chan struct{}
+	now   func() time.Time
+}
+
+type entry struct {
+	mu         sync.Mutex
+	credential aws.Credentials
+	// refreshAt and unusableAt follow from the credential's life.
+	refreshAt  time.Time
+	unusableAt time.Time
+	// done is closed when the exchange under way ends; nil without one.
+	done chan struct{}
+	// failure is the last exchange's error while it is remembered.
+	failure      error
+	failureUntil time.Time
+	renewedAt    time.Time
+}
+
+// NewCache makes an empty cache.
+func NewCache(exchanger Exchanger, observer Observer) *Cache {
+	entries, err := lru.New[Key, *entry](maxEntries)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &Cache{
+		exchanger: exchanger, observer: observer, entries: entries,
+		slots: make(chan struct{}, maxExchanges), now: time.Now,
+	}
+}
+
+// Len is the number of entries.
+func (c *Cache) Len() int { return c.entries.Len() }
+
+// Get gives a credential that has some life left, exchanging the token when
+// there is none. Everybody who asks for a key while it is exchanged waits for
+// that one exchange, which goes on when the first who asked is gone. The error
+// is an *Error, or ctx's.
+func (c *Cache) Get(ctx context.Context, key Key, token WebIdentity, session *RoleSession) (aws.Credentials, error) {
+	e := c.entry(key)
+	e.mu.Lock()
+	now := c.now()
+	if now.Before(e.unusableAt) {
+		if now.After(e.refreshAt) && e.done == nil && now.After(e.failureUntil) {
+			c.start(ctx, e, token, session)
+		}
+		defer e.mu.Unlock()
+		return e.credential, nil
+	}
+	if e.failure != nil && now.Before(e.failureUntil) {
+		defer e.mu.Unlock()
+		return aws.Credentials{}, e.failure
+	}
+	if e.done == nil {
+		c.start(ctx, e, token, session)
+	}
+	return c.await(ctx, e)
+}
+
+func (c *Cache) entry(key Key) *entry {
+	if e, ok := c.entries.Get(key); ok {
+		return e
+	}
+	e := &entry{}
+	if existing, ok, _ := c.entries.PeekOrAdd(key, e); ok {
+		return existing
+	}
+	return e
+}
+
+// await is called with the lock held and gives it up.
+func (c *Cache) await(ctx context.Context, e *entry) (aws.Credentials, error) {
+	done := e.done
+	e.mu.Unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return aws.Credentials{}, fmt.Errorf("wait for credentials: %w", ctx.Err())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.now().Before(e.unusableAt) {
+		return e.credential, nil
+	}
+	if e.failure == nil {
+		return aws.Credentials{}, &Error{Kind: KindOther, cause: errors.New("STS gives credentials that have expired already")}
+	}
+	return aws.Credentials{}, e.failure
+}
+
+// start begins an exchange; it is called with the lock held.
+func (c *Cache) start(ctx context.Context, e *entry, token WebIdentity, session *RoleSession) {
+	done := make(chan struct{})
+	e.done = done
+	detached := context.WithoutCancel(ctx)
+	go func() {
+		defer close(done)
+		begun := c.now()
+		credential, err := c.exchange(detached, token, session)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.done = nil
+		e.settle(credential, err, begun, c.now())
+	}()
+}
+
+func (c *Cache) exchange(ctx context.Context, token WebIdentity, session *RoleSession) (aws.Credentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: ctx.Err()}
+	}
+	begun := c.now()
+	credential, err := c.exchanger.Exchange(ctx, token.Reveal(), session)
+	result := "success"
+	if err != nil {
+		kind := KindOther
+		var failed *Error
+		if errors.As(err, &failed) {
+			kind = failed.Kind
+		} else if isCancelled(err) {
+			kind = KindUnavailable
+		}
+		result = string(kind)
+		// The role is for the operator; the caller is told the kind only.
+		slog.Warn("the exchange with STS failed", "role", session.Role.String(), "roleSession", session.Name, "kind", result, "error", err)
+	}
+	c.observer.Exchanged(result, c.now().Sub(begun))
+	return credential, err
+}
+
+func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Time) {
+	if err != nil {
+		e.failure, e.failureUntil = err, now
+		var failed *Error
+		switch {
+		case now.Before(e.unusableAt):
+			// A background refresh; the credential still has some life.
+			e.failureUntil = now.Add(refreshPause)
+		case errors.As(err, &failed) && (failed.Kind == KindAccessDenied || failed.Kind == KindInvalidToken):
+			e.failureUntil = now.Add(failureMemory)
+		}
+		return
+	}
+	life := credential.Expires.Sub(begun)
+	e.credential, e.failure, e.failureUntil = credential, nil, time.Time{}
+	e.refreshAt = credential.Expires.Add(-min(refreshAhead, life/5))
+	e.unusableAt = credential.Expires.Add(-min(minimumLeft, life/10))
+}
+
+// Renew replaces a credential that AWS refuses. When somebody else has replaced
+// it already it gives that one; within renewPause of the last renewal it fails
+// with ErrRenewedRecently.
+func (c *Cache) Renew(ctx context.Context, key Key, token WebIdentity, session *RoleSession, refused aws.Credentials) (aws.Credentials, error) {
+	e := c.entry(key)
+	e.mu.Lock()
+	now := c.now()
+	if e.done == nil {
+		if e.credential.AccessKeyID != refused.AccessKeyID && now.Before(e.unusableAt) {
+			defer e.mu.Unlock()
+			return e.credential, nil
+		}
+		if now.Sub(e.renewedAt) < renewPause {
+			defer e.mu.Unlock()
+			return aws.Credentials{}, ErrRenewedRecently
+		}
+		e.renewedAt = now
+		e.credential, e.unusableAt = aws.Credentials{}, time.Time{}
+		c.start(ctx, e, token, session)
+	}
+	return c.await(ctx, e)
+}

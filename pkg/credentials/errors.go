@@ -1,0 +1,85 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Kind classes failed exchanges by what a caller can do about them.
+type Kind string
+
+// The kinds are values of a metric's label.
+const (
+	// KindAccessDenied: the role's trust policy does not let this caller in.
+	KindAccessDenied Kind = "access_denied"
+	// KindInvalidToken: STS refuses the token.
+	KindInvalidToken Kind = "invalid_token"
+	// KindUnavailable: STS or the identity provider cannot answer now.
+	KindUnavailable Kind = "unavailable"
+	// KindOther: anything else; somebody has to look at it.
+	KindOther Kind = "error"
+)
+
+// Error is a failed exchange. Its text is for logs; it holds no token.
+type Error struct {
+	Kind  Kind
+	cause error
+}
+
+func (e *Error) Error() string { return "exchange the token with STS: " + e.cause.Error() }
+
+// Unwrap gives the SDK's error.
+func (e *Error) Unwrap() error { return e.cause }
+
+func classify(err error) *Error {
+	return &Error{Kind: kindOf(err), cause: err}
+}
+
+func kindOf(err error) Kind {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		var response *smithyhttp.ResponseError
+		if errors.As(err, &response) && !isUnavailableStatus(response.HTTPStatusCode()) && response.HTTPStatusCode() != http.StatusOK {
+			return KindOther
+		}
+		// No answer that could be read: network, TLS, timeout.
+		return KindUnavailable
+	}
+	code := strings.TrimSuffix(api.ErrorCode(), "Exception")
+	switch {
+	case code == "AccessDenied":
+		return KindAccessDenied
+	case code == "InvalidIdentityToken" && strings.Contains(strings.ToLower(api.ErrorMessage()), "verification key"):
+		// STS could not fetch the issuer's keys: the token may be good.
+		return KindUnavailable
+	case code == "InvalidIdentityToken", code == "ExpiredToken":
+		return KindInvalidToken
+	case code == "IDPCommunicationError", isThrottling(api.ErrorCode()):
+		return KindUnavailable
+	}
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) && isUnavailableStatus(response.HTTPStatusCode()) {
+		return KindUnavailable
+	}
+	return KindOther
+}
+
+func isUnavailableStatus(status int) bool {
+	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests
+}
+
+func isThrottling(code string) bool {
+	_, ok := retry.DefaultThrottleErrorCodes[code]
+	return ok || slices.Contains([]string{"Throttling", "ThrottlingException"}, code)
+}
+
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,78 @@
+package credentials
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+// maxPolicyLength bounds the inline session policy and the ARNs of managed ones
+// together, in characters.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const maxPolicyLength = 2048
+
+// DenyOutsideMCP is the guardrail's statement. The condition key is set by
+// AWS's own MCP servers; BoolIfExists leaves requests without it alone only
+// where no AWS service could set it.
+const DenyOutsideMCP = `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSMCPService":"false"}}}`
+
+const allowAll = `{"Effect":"Allow","Action":"*","Resource":"*"}`
+
+// SessionPolicy gives the one inline policy that STS takes: the mapping's own
+// with the guardrail's Deny appended. Session policies intersect with the role
+// and add up among themselves, so an Allow * may stand beside the Deny only
+// where no other session policy narrows the role.
+func SessionPolicy(guardrail authconfig.Guardrail, own string, policyARNs []string) (string, error) {
+	policy := own
+	if guardrail == authconfig.GuardrailMCPOnly {
+		var err error
+		if policy, err = withGuardrail(own, len(policyARNs) > 0); err != nil {
+			return "", err
+		}
+	}
+	length := len([]rune(policy))
+	for _, arn := range policyARNs {
+		length += len(arn)
+	}
+	if length > maxPolicyLength {
+		return "", fmt.Errorf("inline session policy (guardrail included) and policyArns have %d characters; STS takes %d", length, maxPolicyLength)
+	}
+	return policy, nil
+}
+
+func withGuardrail(own string, hasARNs bool) (string, error) {
+	switch {
+	case own == "" && hasARNs:
+		return `{"Version":"2012-10-17","Statement":[` + DenyOutsideMCP + `]}`, nil
+	case own == "":
+		return `{"Version":"2012-10-17","Statement":[` + allowAll + `,` + DenyOutsideMCP + `]}`, nil
+	}
+	var document struct {
+		Version   jsontext.Value `json:"Version,omitempty"`
+		ID        jsontext.Value `json:"Id,omitempty"`
+		Statement jsontext.Value `json:"Statement"`
+	}
+	if err := json.Unmarshal([]byte(own), &document, json.RejectUnknownMembers(true)); err != nil {
+		return "", fmt.Errorf("is not an IAM policy: %w", err)
+	}
+	statements := string(document.Statement)
+	switch document.Statement.Kind() {
+	case '[':
+		statements = statements[1 : len(statements)-1]
+	case '{':
+	default:
+		return "", fmt.Errorf("is not an IAM policy: Statement is missing")
+	}
+	if statements != "" {
+		statements += ","
+	}
+	document.Statement = jsontext.Value("[" + statements + DenyOutsideMCP + "]")
+	text, err := json.Marshal(document)
+	if err != nil {
+		return "", fmt.Errorf("is not an IAM policy: %w", err)
+	}
+	return string(text), nil
+}
