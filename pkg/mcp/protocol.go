@@ -1,0 +1,82 @@
+// Package mcp reads and rewrites the messages of the Model Context Protocol:
+// JSON-RPC requests of clients, results of servers, Server-Sent Events. It
+// knows no HTTP client and no policy.
+//
+// Requests are parsed strictly, because a second parser behind this one could
+// read a lenient one's input otherwise. Results are passed byte for byte but
+// for list entries that are cut out.
+package mcp
+
+import (
+	"encoding/base64"
+	"strings"
+)
+
+// Protocol versions that change what an intermediary must do.
+const (
+	// VersionBatch is the only version with batches; it is also what an absent
+	// MCP-Protocol-Version header means.
+	VersionBatch = "2025-03-26"
+	// VersionStateless is the first version without sessions.
+	VersionStateless = "2026-07-28"
+)
+
+// JSON-RPC error codes. Those of the application lie outside -32768..-32000.
+const (
+	CodeParse          = -32700
+	CodeInvalidRequest = -32600
+	CodeMethodNotFound = -32601
+	CodeInvalidParams  = -32602
+	CodeInternal       = -32603
+	// CodeHeaderMismatch is for 2026-07-28 headers that disagree with the body.
+	CodeHeaderMismatch = -32020
+)
+
+// Methods that an intermediary has to know.
+const (
+	MethodInitialize          = "initialize"
+	MethodPing                = "ping"
+	MethodDiscover            = "server/discover"
+	MethodSetLevel            = "logging/setLevel"
+	MethodListTools           = "tools/list"
+	MethodCallTool            = "tools/call"
+	MethodListResources       = "resources/list"
+	MethodListTemplates       = "resources/templates/list"
+	MethodReadResource        = "resources/read"
+	MethodSubscribe           = "resources/subscribe"
+	MethodUnsubscribe         = "resources/unsubscribe"
+	MethodListPrompts         = "prompts/list"
+	MethodGetPrompt           = "prompts/get"
+	MethodComplete            = "completion/complete"
+	MethodListen              = "subscriptions/listen"
+	MethodListTasks           = "tasks/list"
+	methodNotificationsPrefix = "notifications/"
+	methodTasksPrefix         = "tasks/"
+)
+
+// IsNotificationMethod reports whether a method needs no id.
+func IsNotificationMethod(method string) bool {
+	return strings.HasPrefix(method, methodNotificationsPrefix)
+}
+
+// IsTaskMethod reports whether a method concerns tasks.
+func IsTaskMethod(method string) bool { return strings.HasPrefix(method, methodTasksPrefix) }
+
+// IsStateless reports whether a protocol version has no sessions. Versions are
+// dates, so later ones compare greater.
+func IsStateless(version string) bool { return version >= VersionStateless }
+
+// DecodeHeader reads a value of the Mcp-Name or Mcp-Method header, which is
+// Base64 where it could not be sent as it is: =?base64?...?=.
+func DecodeHeader(value string) (string, bool) {
+	encoded, ok := strings.CutPrefix(value, "=?base64?")
+	if !ok {
+		return value, true
+	}
+	encoded, ok = strings.CutSuffix(encoded, "?=")
+	if !ok {
+		return "", false
+	}
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	return string(decoded), err == nil
+}
