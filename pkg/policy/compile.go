@@ -1,0 +1,243 @@
+package policy
+
+import (
+	"fmt"
+	"iter"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+// namedPolicy is a policy with its id.
+type namedPolicy struct {
+	id     cedar.PolicyID
+	policy *cedar.Policy
+	// position lies in the *.cedar key; file is that key.
+	file     string
+	position authconfig.Position
+}
+
+// policyList is what cedar-go iterates; a slice costs less than its own map.
+type policyList []namedPolicy
+
+// All implements cedar.PolicyIterator.
+func (l policyList) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
+	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) {
+		for i := range l {
+			if !yield(l[i].id, l[i].policy) {
+				return
+			}
+		}
+	}
+}
+
+// Set is the compiled policies of one auth-config. It is safe for concurrent
+// use.
+type Set struct {
+	policies policyList
+	forbids  map[cedar.PolicyID]bool
+	// templates are the policies by server, rewritten for the question whether
+	// some resource of that server may be read.
+	templates map[string]policyList
+	static    types.EntityMap
+	tools     map[string]*savedTool
+	pod       types.Record
+	logOnly   bool
+}
+
+// Count is the number of policies.
+func (s *Set) Count() int { return len(s.policies) }
+
+// LogOnly reports whether denials are recorded and let pass.
+func (s *Set) LogOnly() bool { return s.logOnly }
+
+// Compile parses and validates policies, entities.json and tools.json. The Set
+// is nil when the auth-config has no authorization. Warnings are things that
+// are allowed and probably not meant.
+func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, errs authconfig.Errors) {
+	set = &Set{pod: pod.record(), static: types.EntityMap{}, forbids: map[cedar.PolicyID]bool{}, templates: map[string]policyList{}}
+	if config.Tools != nil {
+		tools, toolErrs := parseTools(config.Tools)
+		errs = append(errs, toolErrs...)
+		set.tools = tools
+	}
+	own := ownTypes{}
+	if config.Entities != nil {
+		entities, types, entityErrs := parseEntities(config.Entities)
+		errs = append(errs, entityErrs...)
+		if entities != nil {
+			set.static, own = entities, types
+		}
+	}
+	policies, policyErrs := parsePolicies(config.Policies)
+	errs = append(errs, policyErrs...)
+	set.policies = policies
+	errs = append(errs, set.validate(config, own)...)
+	if config.Authorization == nil {
+		return nil, nil, errs
+	}
+	set.logOnly = config.Authorization.Mode == authconfig.ModeLogOnly
+	for _, p := range policies {
+		set.forbids[p.id] = p.policy.Effect() == cedar.Forbid
+		if scope, ok := policyAST(p.policy).Action.(ast.ScopeTypeEq); ok && scope.Entity == callToolUID {
+			warnings = append(warnings, fmt.Sprintf("policy %s: action == %s matches no call, because each tool has an action of its own: write action in %s",
+				p.id, callToolUID, callToolUID))
+		}
+	}
+	for _, upstream := range config.Upstreams {
+		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name)
+	}
+	return set, warnings, errs
+}
+
+// parsePolicies names every policy by its @id, else <file>/<n> counted from 0.
+func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors) {
+	var list policyList
+	var errs authconfig.Errors
+	seen := map[cedar.PolicyID]bool{}
+	for _, file := range files {
+		parsed, err := cedar.NewPolicyListFromBytes(file.Name, []byte(file.Text))
+		if err != nil {
+			errs = append(errs, parseError(file.Name, err))
+			continue
+		}
+		if len(parsed) == 0 {
+			errs.Addf(file.Name, "holds no policy")
+		}
+		for n, p := range parsed {
+			id := cedar.PolicyID(file.Name + "/" + strconv.Itoa(n))
+			if own, ok := p.Annotations()["id"]; ok && own != "" {
+				id = cedar.PolicyID(own)
+			}
+			at := authconfig.Position{Line: p.Position().Line, Column: p.Position().Column}
+			if seen[id] {
+				errs.AddAt(file.Name, at, "the policy id %q is taken", string(id))
+			}
+			seen[id] = true
+			list = append(list, namedPolicy{id: id, policy: p, file: file.Name, position: at})
+		}
+	}
+	return list, errs
+}
+
+var parserPosition = regexp.MustCompile(`^(?:parser error: )?(?:parse error at )?<input>:(\d+):(\d+):? ?(.*)$`)
+
+func parseError(file string, err error) authconfig.Error {
+	m := parserPosition.FindStringSubmatch(err.Error())
+	if m == nil {
+		return authconfig.Error{Path: file, Message: err.Error()}
+	}
+	line, _ := strconv.Atoi(m[1])
+	column, _ := strconv.Atoi(m[2])
+	return authconfig.Error{Path: file, Position: authconfig.Position{Line: line, Column: column}, Message: "parse error: " + m[3]}
+}
+
+func policyAST(p *cedar.Policy) *ast.Policy { return (*ast.Policy)(p.AST()) }
+
+// validate checks entities and policies against the schema. A policy is sound
+// when it fits the callers that this config's identity source gives, so it may
+// read principal.sub without asking for the type; one that is written for both
+// kinds of callers is sound as well.
+func (s *Set) validate(config *authconfig.Config, own ownTypes) authconfig.Errors {
+	var errs authconfig.Errors
+	inputs := s.toolInputs()
+	var validators []*validate.Validator
+	for _, principals := range [][]types.EntityType{principalTypes(config.Identity.Source), {typeUser, typeWorkload}} {
+		resolved, err := buildSchema(principals, inputs, own)
+		if err != nil {
+			errs.Addf(authconfig.FileEntities, "%v", err)
+			return errs
+		}
+		validators = append(validators, validate.New(resolved))
+	}
+	if err := validators[0].Entities(s.static); err != nil {
+		errs.Addf(authconfig.FileEntities, "%v", err)
+	}
+	for _, p := range s.policies {
+		err := validatePolicy(validators[0], p)
+		if err == nil || validatePolicy(validators[1], p) == nil {
+			continue
+		}
+		for _, one := range unjoin(err) {
+			errs.AddAt(p.file, p.position, "policy %q: %v", string(p.id), one)
+		}
+	}
+	return errs
+}
+
+// validatePolicy turns a panic of the validator, which is experimental, into an
+// error: a policy that cannot be checked is not accepted.
+func validatePolicy(v *validate.Validator, p namedPolicy) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the validator failed: %v", r)
+		}
+	}()
+	return v.Policy("", policyAST(p.policy))
+}
+
+func unjoin(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+func principalTypes(source authconfig.IdentitySource) []types.EntityType {
+	switch source {
+	case authconfig.SourceBearer:
+		return []types.EntityType{typeUser}
+	case authconfig.SourceServiceAccount:
+		return []types.EntityType{typeWorkload}
+	}
+	return []types.EntityType{typeUser, typeWorkload}
+}
+
+// toolInputs are the tools that get an action: those of tools.json, or without
+// it each one that a policy names, with arguments of which nothing is known.
+func (s *Set) toolInputs() map[string]*argumentType {
+	inputs := map[string]*argumentType{}
+	if s.tools != nil {
+		for name, tool := range s.tools {
+			inputs[name] = tool.input
+		}
+		return inputs
+	}
+	for _, p := range s.policies {
+		for _, uid := range namedActions(policyAST(p.policy)) {
+			inputs[string(uid.ID)] = nil
+		}
+	}
+	return inputs
+}
+
+// namedActions are the MCP actions in a policy's scope and conditions.
+func namedActions(p *ast.Policy) []types.EntityUID {
+	var uids []types.EntityUID
+	switch scope := p.Action.(type) {
+	case ast.ScopeTypeEq:
+		uids = append(uids, scope.Entity)
+	case ast.ScopeTypeIn:
+		uids = append(uids, scope.Entity)
+	case ast.ScopeTypeInSet:
+		uids = append(uids, scope.Entities...)
+	}
+	for _, condition := range p.Conditions {
+		ast.Inspect(ast.NewNode(condition.Body), func(n ast.IsNode) bool {
+			if value, ok := n.(ast.NodeValue); ok {
+				if uid, isEntity := value.Value.(types.EntityUID); isEntity {
+					uids = append(uids, uid)
+				}
+			}
+			return true
+		})
+	}
+	return slices.DeleteFunc(uids, func(uid types.EntityUID) bool { return uid.Type != typeAction })
+}

@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/cedar-policy/cedar-go/types"
+	schemaast "github.com/cedar-policy/cedar-go/x/exp/schema/ast"
+
+	"github.com/cedar-policy/cedar-go/x/exp/schema"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
+)
+
+func cedarString(s string) types.String { return types.String(s) }
+
+func required(t schemaast.IsType) schemaast.Attribute { return schemaast.Attribute{Type: t} }
+
+// entityTypes are those of the model; see shape in each entity's constructor.
+func entityTypes() schemaast.Entities {
+	inServer := []schemaast.EntityTypeRef{schemaast.EntityType(typeServer)}
+	inGroup := []schemaast.EntityTypeRef{schemaast.EntityType(typeGroup)}
+	tags := schemaast.Set(schemaast.String())
+	return schemaast.Entities{
+		"Group":  {},
+		"Server": {},
+		"User": {ParentTypes: inGroup, Tags: tags, Shape: schemaast.RecordType{
+			"sub": required(schemaast.String()), "iss": required(schemaast.String()),
+			"scopes": required(schemaast.Set(schemaast.String())),
+		}},
+		"Workload": {ParentTypes: inGroup, Tags: tags, Shape: schemaast.RecordType{
+			"namespace": required(schemaast.String()), "serviceAccount": required(schemaast.String()),
+		}},
+		"Tool": {ParentTypes: inServer, Shape: schemaast.RecordType{
+			"name": required(schemaast.String()), "readOnly": required(schemaast.Bool()),
+			"destructive": required(schemaast.Bool()), "idempotent": required(schemaast.Bool()),
+			"openWorld": required(schemaast.Bool()),
+		}},
+		"Resource": {ParentTypes: inServer, Shape: schemaast.RecordType{"uri": required(schemaast.String())}},
+		"Prompt":   {ParentTypes: inServer, Shape: schemaast.RecordType{"name": required(schemaast.String())}},
+	}
+}
+
+func contextType(input schemaast.RecordType) schemaast.RecordType {
+	return schemaast.RecordType{
+		"input":  required(input),
+		"server": required(schemaast.String()),
+		"role":   required(schemaast.String()),
+		"pod": required(schemaast.RecordType{
+			"namespace": required(schemaast.String()), "name": required(schemaast.String()),
+			"serviceAccount": required(schemaast.String()),
+		}),
+		"now": required(schemaast.Datetime()),
+	}
+}
+
+// buildSchema makes the schema that policies are validated against: the model,
+// an action per tool, and whatever entities.json brings.
+func buildSchema(principals []types.EntityType, toolInputs map[string]*argumentType, own ownTypes) (*resolved.Schema, error) {
+	principalRefs := make([]schemaast.EntityTypeRef, len(principals))
+	for i, p := range principals {
+		principalRefs[i] = schemaast.EntityType(p)
+	}
+	appliesTo := func(resource types.EntityType, input schemaast.RecordType) *schemaast.AppliesTo {
+		return &schemaast.AppliesTo{
+			Principals: principalRefs,
+			Resources:  []schemaast.EntityTypeRef{schemaast.EntityType(resource)},
+			Context:    contextType(input),
+		}
+	}
+	none := schemaast.RecordType{}
+	actions := schemaast.Actions{
+		cedarString(string(CallTool)):     {AppliesTo: appliesTo(typeTool, none)},
+		cedarString(string(ReadResource)): {AppliesTo: appliesTo(typeResource, none)},
+		cedarString(string(GetPrompt)):    {AppliesTo: appliesTo(typePrompt, none)},
+	}
+	for name, input := range toolInputs {
+		if IsReservedTool(name) {
+			continue
+		}
+		actions[cedarString(name)] = schemaast.Action{
+			Parents:   []schemaast.ParentRef{schemaast.ParentRefFromID(cedarString(string(CallTool)))},
+			AppliesTo: appliesTo(typeTool, input.recordType()),
+		}
+	}
+	model := &schemaast.Schema{Namespaces: schemaast.Namespaces{
+		namespace: {Entities: entityTypes(), Actions: actions},
+	}}
+	if err := own.addTo(model); err != nil {
+		return nil, err
+	}
+	result, err := schema.NewSchemaFromAST(model).Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("resolve the schema: %w", err)
+	}
+	return result, nil
+}

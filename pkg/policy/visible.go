@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/cedar-policy/cedar-go"
+	cedarast "github.com/cedar-policy/cedar-go/ast"
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/batch"
+)
+
+// CouldAllow answers whether some arguments exist with which the request is
+// allowed. It may say yes where none do; it never says no where some do. That
+// is what lists and requests with unknown arguments need.
+func (s *Set) CouldAllow(ctx context.Context, r Request) Decision {
+	if r.Action == CallTool && IsReservedTool(r.Name) {
+		return Decision{Reserved: true}
+	}
+	entities := s.entitiesOf(&r)
+	return s.partial(ctx, s.policies, entities, batch.Request{
+		Principal: r.Principal.entity.UID,
+		Action:    entities.action.UID,
+		Resource:  entities.resource.UID,
+		Context:   s.context(&r, batch.Ignore()),
+	})
+}
+
+// CouldReadTemplate answers whether some resource of the server, with whatever
+// URI, may be read. Name and Arguments of the request are not looked at.
+func (s *Set) CouldReadTemplate(ctx context.Context, r Request) Decision {
+	r.Action = ReadResource
+	entities := s.entitiesOf(&r)
+	return s.partial(ctx, s.templates[r.Server], entities, batch.Request{
+		Principal: r.Principal.entity.UID,
+		Action:    entities.action.UID,
+		Resource:  batch.Ignore(),
+		Context:   s.context(&r, batch.Ignore()),
+	})
+}
+
+func (s *Set) partial(ctx context.Context, policies policyList, entities *requestEntities, request batch.Request) Decision {
+	var result Decision
+	err := batch.Authorize(ctx, policies, entities, request, func(r batch.Result) error {
+		result = s.decision(r.Decision, &r.Diagnostic)
+		return nil
+	})
+	if err != nil {
+		return Decision{Errors: []string{err.Error()}}
+	}
+	return result
+}
+
+// templatePolicies rewrites resource scopes for an unknown resource of one
+// server. The batch evaluator lets an ignored resource match any scope, which
+// is right for permits and wrong for forbids: a forbid on one resource would
+// hide every template.
+func templatePolicies(policies policyList, server string) policyList {
+	var list policyList
+	for _, p := range policies {
+		source := policyAST(p.policy)
+		if !reachesResources(source, types.NewEntityUID(typeServer, types.String(server))) {
+			continue
+		}
+		rewritten := *source
+		rewritten.Resource = ast.ScopeTypeAll{}
+		p.policy = cedar.NewPolicyFromAST((*cedarast.Policy)(&rewritten))
+		list = append(list, p)
+	}
+	return list
+}
+
+// reachesResources says whether the scope can hold (permit) or always holds
+// (forbid) for the resources of a server.
+func reachesResources(p *ast.Policy, server types.EntityUID) bool {
+	permits := p.Effect == ast.EffectPermit
+	inServer := func(uid types.EntityUID) bool {
+		// Only a permit may reach further: a resource can be in itself, and a
+		// server in an entity of the user's own.
+		return uid == server || permits && uid.Type != typeServer
+	}
+	switch s := p.Resource.(type) {
+	case ast.ScopeTypeAll:
+		return true
+	case ast.ScopeTypeEq:
+		return permits && s.Entity.Type == typeResource
+	case ast.ScopeTypeIn:
+		return inServer(s.Entity)
+	case ast.ScopeTypeIs:
+		return s.Type == typeResource
+	case ast.ScopeTypeIsIn:
+		return s.Type == typeResource && inServer(s.Entity)
+	}
+	return permits
+}
