@@ -1,0 +1,81 @@
+// Package identity finds out who is calling: it verifies the OIDC token of a
+// request, or takes the Pod's service-account token, and gives a Caller.
+package identity
+
+import (
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// MaxTokenBytes bounds a token; HTTP servers commonly bound all headers to 8 or
+// 16 KiB, and STS takes web identity tokens up to 20 000 characters.
+const MaxTokenBytes = 16 << 10
+
+// Token is a caller's OIDC token. It prints as a placeholder.
+type Token struct {
+	raw    string
+	digest [sha256.Size]byte
+}
+
+func newToken(raw string) Token { return Token{raw: raw, digest: sha256.Sum256([]byte(raw))} }
+
+// Reveal is the token itself, for STS.
+func (t Token) Reveal() string { return t.raw }
+
+// Digest identifies the token in caches.
+func (t Token) Digest() [sha256.Size]byte { return t.digest }
+
+// String keeps the token out of logs and errors.
+func (t Token) String() string { return "[token]" }
+
+// GoString does the same for %#v.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue implements slog.LogValuer.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// Caller is who a request is made for. It is made once per token and shared by
+// requests; nothing in it may be changed.
+type Caller struct {
+	Issuer  string
+	Subject string
+	Scopes  []string
+	// Claims are all claims of the token: string, bool, int64, float64, nil,
+	// []any and map[string]any.
+	Claims map[string]any
+	// Expiry is when the token stops to be accepted, clock skew included.
+	Expiry time.Time
+	// Workload is set for service-account tokens.
+	Workload *Workload
+	Token    Token
+}
+
+// Workload is the service account of a Pod.
+type Workload struct {
+	Namespace      string
+	ServiceAccount string
+}
+
+// TokenError says what is wrong with the caller's token: HTTP 401.
+type TokenError struct {
+	// Description is for the caller; it names the fault and quotes nothing
+	// secret.
+	Description string
+}
+
+func (e *TokenError) Error() string { return e.Description }
+
+// ScopeError says that the token lacks a scope: HTTP 403.
+type ScopeError struct {
+	// Required are all scopes that are asked for.
+	Required []string
+	Missing  string
+}
+
+func (e *ScopeError) Error() string { return "the token lacks the scope " + e.Missing }
+
+// ErrUnavailable says that nobody can tell whether the token is good, because
+// the issuer's keys or the token file cannot be had: HTTP 503.
+var ErrUnavailable = errors.New("the caller's token cannot be verified now")

@@ -1,0 +1,307 @@
+package identity
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// keyRefresh bounds how long a key that the issuer removed is trusted.
+	keyRefresh = 5 * time.Minute
+	// unknownKeyPause is the least time between two fetches that tokens cause.
+	unknownKeyPause = 10 * time.Second
+	// fetchTimeout bounds one discovery and one key fetch together.
+	fetchTimeout = 5 * time.Second
+	maxKeySet    = 256 << 10
+	maxKeys      = 64
+)
+
+var (
+	errUnknownKey   = errors.New("the token is signed with a key that the issuer does not publish")
+	errBadSignature = errors.New("the token's signature is wrong")
+)
+
+// algorithms are those that STS accepts for web identities.
+var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512}
+
+var joseAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512}
+
+// thumbprint identifies a key by what it is, not by its kid: an issuer that
+// reuses a kid for another key has removed the old one.
+type thumbprint [sha256.Size]byte
+
+// publishedKeys is one answer of the issuer.
+type publishedKeys struct {
+	keys    []jose.JSONWebKey
+	prints  map[thumbprint]struct{}
+	fetched time.Time
+}
+
+func (p *publishedKeys) has(print thumbprint) bool {
+	if p == nil {
+		return false
+	}
+	_, ok := p.prints[print]
+	return ok
+}
+
+// candidates are the keys that may have signed a token with this header.
+func (p *publishedKeys) candidates(keyID, algorithm string) []jose.JSONWebKey {
+	if p == nil {
+		return nil
+	}
+	var matching []jose.JSONWebKey
+	for _, key := range p.keys {
+		if (keyID == "" || key.KeyID == keyID) && (key.Algorithm == "" || key.Algorithm == algorithm) {
+			matching = append(matching, key)
+		}
+	}
+	return matching
+}
+
+// keySet is an oidc.KeySet. Its keys are refreshed in the background; a token
+// with an unknown key makes it fetch at most once in unknownKeyPause.
+type keySet struct {
+	issuer  string
+	jwksURL string
+	client  *http.Client
+
+	current atomic.Pointer[publishedKeys]
+
+	mu         sync.Mutex
+	attempted  time.Time
+	attemptErr error
+	inFlight   chan struct{}
+}
+
+func newKeySet(issuer, jwksURL string, client *http.Client) *keySet {
+	return &keySet{issuer: issuer, jwksURL: jwksURL, client: client}
+}
+
+// run refreshes keys until ctx ends. While the issuer cannot be reached the
+// last keys stay.
+func (k *keySet) run(ctx context.Context) {
+	for {
+		wait := keyRefresh
+		if err := k.fetch(ctx, 0); err != nil {
+			slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
+			wait = unknownKeyPause
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// fetch gets the keys unless somebody tried within pause; then it gives that
+// outcome. Everybody who comes while a fetch is under way waits for it. The
+// fetch itself outlives the one who began it.
+func (k *keySet) fetch(ctx context.Context, pause time.Duration) error {
+	k.mu.Lock()
+	if k.inFlight == nil {
+		if pause > 0 && time.Since(k.attempted) < pause {
+			defer k.mu.Unlock()
+			return k.attemptErr
+		}
+		k.inFlight = make(chan struct{})
+		go k.fetchNow(context.WithoutCancel(ctx))
+	}
+	done := k.inFlight
+	k.mu.Unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the issuer's keys: %w", ctx.Err())
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.attemptErr
+}
+
+func (k *keySet) fetchNow(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	published, err := k.download(ctx)
+	if err == nil {
+		k.current.Store(published)
+	}
+	k.mu.Lock()
+	k.attempted, k.attemptErr = time.Now(), err
+	close(k.inFlight)
+	k.inFlight = nil
+	k.mu.Unlock()
+}
+
+func (k *keySet) download(ctx context.Context) (*publishedKeys, error) {
+	location := k.jwksURL
+	if location == "" {
+		discovered, err := k.discover(ctx)
+		if err != nil {
+			return nil, err
+		}
+		location = discovered
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("request keys: %w", err)
+	}
+	response, err := k.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch keys: %s answers %d", location, response.StatusCode)
+	}
+	return parseKeys(body)
+}
+
+// discover asks the issuer each time: an issuer may move its keys.
+func (k *keySet) discover(ctx context.Context) (string, error) {
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
+	if err != nil {
+		return "", fmt.Errorf("discover: %w", err)
+	}
+	var document struct {
+		JWKSURI string `json:"jwks_uri"`
+	}
+	if err := provider.Claims(&document); err != nil {
+		return "", fmt.Errorf("discover: %w", err)
+	}
+	if err := checkKeyLocation(document.JWKSURI); err != nil {
+		return "", err
+	}
+	return document.JWKSURI, nil
+}
+
+// checkKeyLocation refuses keys that could be changed on their way.
+func checkKeyLocation(location string) error {
+	u, err := url.Parse(location)
+	if err != nil || u.Host == "" {
+		return errors.New("discover: the document has no usable jwks_uri")
+	}
+	addr, addrErr := netip.ParseAddr(u.Hostname())
+	loopback := u.Hostname() == "localhost" || addrErr == nil && addr.IsLoopback()
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
+		return errors.New("discover: jwks_uri must be https")
+	}
+	return nil
+}
+
+// parseKeys keeps the public signing keys and passes over every other: an
+// issuer may publish keys of kinds that nobody here knows.
+func parseKeys(body []byte) (*publishedKeys, error) {
+	var document struct {
+		Keys []jsontext.Value `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		return nil, fmt.Errorf("parse keys: %w", err)
+	}
+	published := &publishedKeys{prints: map[thumbprint]struct{}{}, fetched: time.Now()}
+	for _, text := range document.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(text) != nil || !isSigningKey(&key) || len(published.keys) == maxKeys {
+			continue
+		}
+		print, err := printOf(&key)
+		if err != nil {
+			continue
+		}
+		published.keys = append(published.keys, key)
+		published.prints[print] = struct{}{}
+	}
+	if len(published.keys) == 0 {
+		return nil, errors.New("parse keys: the issuer publishes no RSA or EC signing key")
+	}
+	return published, nil
+}
+
+func isSigningKey(key *jose.JSONWebKey) bool {
+	if key.Use != "" && key.Use != "sig" || !key.Valid() {
+		return false
+	}
+	switch key.Key.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey:
+		return true
+	}
+	return false
+}
+
+// signatureCheck carries out of go-oidc which key signed and why a signature
+// was refused; the library passes on neither.
+type signatureCheck struct {
+	key thumbprint
+	err error
+}
+
+type signatureCheckKey struct{}
+
+// VerifySignature implements oidc.KeySet.
+func (k *keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	payload, key, err := k.verify(ctx, raw)
+	if check, ok := ctx.Value(signatureCheckKey{}).(*signatureCheck); ok {
+		check.key, check.err = key, err
+	}
+	return payload, err
+}
+
+// verify checks a signature and tells the key that made it. A bad signature
+// under a known key id never makes it fetch: anybody can send one.
+func (k *keySet) verify(ctx context.Context, raw string) ([]byte, thumbprint, error) {
+	signed, err := jose.ParseSignedCompact(raw, joseAlgorithms)
+	if err != nil || len(signed.Signatures) != 1 {
+		return nil, thumbprint{}, errNotJWT
+	}
+	header := signed.Signatures[0].Header
+	published := k.current.Load()
+	stale := published == nil || time.Since(published.fetched) > 2*keyRefresh
+	candidates := published.candidates(header.KeyID, header.Algorithm)
+	if len(candidates) == 0 || stale {
+		if err := k.fetch(ctx, unknownKeyPause); err != nil {
+			return nil, thumbprint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		candidates = k.current.Load().candidates(header.KeyID, header.Algorithm)
+	}
+	if len(candidates) == 0 {
+		return nil, thumbprint{}, errUnknownKey
+	}
+	for i := range candidates {
+		if payload, err := signed.Verify(candidates[i].Key); err == nil {
+			print, err := printOf(&candidates[i])
+			return payload, print, err
+		}
+	}
+	return nil, thumbprint{}, errBadSignature
+}
+
+func printOf(key *jose.JSONWebKey) (thumbprint, error) {
+	sum, err := key.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return thumbprint{}, fmt.Errorf("thumbprint: %w", err)
+	}
+	return thumbprint(sum), nil
+}
