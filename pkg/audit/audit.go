@@ -1,0 +1,170 @@
+// Package audit writes decision records: one JSON line per decision, in one
+// write, so that a line is never torn.
+package audit
+
+import (
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The values of Record.Decision.
+const (
+	Allow = "allow"
+	Deny  = "deny"
+	// Reject is for requests that were never decided on, because they are
+	// malformed or cannot be served; a denial is never among them.
+	Reject = "reject"
+)
+
+// maxArguments bounds the arguments in a record, in bytes.
+const maxArguments = 4096
+
+// Record is one decision. Empty fields are left out.
+type Record struct {
+	Time      time.Time
+	RequestID string
+	TraceID   string
+	// Caller is the token's sub.
+	Caller      string
+	Issuer      string
+	SessionName string
+	Role        string
+	Upstream    string
+	HTTPMethod  string
+	Method      string
+	// Tool is the tool's name, the resource's URI or the prompt's name.
+	Tool     string
+	Decision string
+	Reason   string
+	// Failure says why a call that was allowed could not be served.
+	Failure string
+	// NotEnforced marks a denial that logOnly let pass.
+	NotEnforced bool
+	Policies    []string
+	// Errors are policies whose evaluation failed.
+	Errors            []string
+	Status            int
+	Duration          time.Duration
+	UpstreamRequestID string
+	// Arguments is JSON; it is written only when the config asks for it.
+	Arguments jsontext.Value
+}
+
+// Log writes records to one writer.
+type Log struct {
+	mu     sync.Mutex
+	writer io.Writer
+	buffer []byte
+	failed bool
+}
+
+// NewLog writes to w, which is standard output in the sidecar.
+func NewLog(w io.Writer) *Log { return &Log{writer: w} }
+
+// Write appends the record as one line. A record that cannot be written is
+// reported once in the program's log.
+func (l *Log) Write(r *Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buffer = r.append(l.buffer[:0])
+	if _, err := l.writer.Write(l.buffer); err != nil && !l.failed {
+		l.failed = true
+		slog.Error("decision records cannot be written", "error", err)
+	}
+	if cap(l.buffer) > 16*maxArguments {
+		l.buffer = nil
+	}
+}
+
+func (r *Record) append(b []byte) []byte {
+	b = append(b, `{"time":"`...)
+	b = r.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
+	b = append(b, '"')
+	b = appendField(b, "requestId", r.RequestID)
+	b = appendField(b, "traceId", r.TraceID)
+	b = appendField(b, "caller", r.Caller)
+	b = appendField(b, "issuer", r.Issuer)
+	b = appendField(b, "sessionName", r.SessionName)
+	b = appendField(b, "role", r.Role)
+	b = appendField(b, "upstream", r.Upstream)
+	b = appendField(b, "httpMethod", r.HTTPMethod)
+	b = appendField(b, "method", r.Method)
+	b = appendField(b, "tool", r.Tool)
+	b = appendField(b, "decision", r.Decision)
+	b = appendField(b, "reason", r.Reason)
+	b = appendField(b, "failure", r.Failure)
+	if r.NotEnforced {
+		b = append(b, `,"enforced":false`...)
+	}
+	b = appendList(b, "policies", r.Policies)
+	b = appendList(b, "errors", r.Errors)
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, `,"durationMs":`...)
+	b = strconv.AppendFloat(b, float64(r.Duration.Microseconds())/1000, 'f', -1, 64)
+	b = appendField(b, "upstreamRequestId", r.UpstreamRequestID)
+	b = r.appendArguments(b)
+	return append(b, "}\n"...)
+}
+
+// appendArguments writes JSON that is short enough as it is, compacted, and the
+// beginning of a longer one as a string.
+func (r *Record) appendArguments(b []byte) []byte {
+	if len(r.Arguments) == 0 {
+		return b
+	}
+	compact := r.Arguments.Clone()
+	if compact.Compact() == nil && len(compact) <= maxArguments {
+		return append(append(b, `,"arguments":`...), compact...)
+	}
+	return appendField(b, "argumentsTruncated", string(compact[:min(len(compact), maxArguments)]))
+}
+
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return appendQuoted(b, value)
+}
+
+func appendList(b []byte, name string, values []string) []byte {
+	if len(values) == 0 {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':', '[')
+	for i, value := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, value)
+	}
+	return append(b, ']')
+}
+
+// maxField bounds every other string of a record: names come from callers.
+const maxField = 1024
+
+func appendQuoted(b []byte, value string) []byte {
+	if len(value) > maxField {
+		value = value[:maxField]
+		for !utf8.ValidString(value) && len(value) > maxField-utf8.UTFMax {
+			value = value[:len(value)-1]
+		}
+	}
+	quoted, err := jsontext.AppendQuote(b, value)
+	if err != nil {
+		return append(b, `"(not UTF-8)"`...)
+	}
+	return quoted
+}

@@ -1,0 +1,84 @@
+// Package compile turns the files of an auth-config into everything that a
+// request needs of it, compiled once. The webhook, `webhook validate` and the
+// sidecar all call it, so that they agree on what is valid.
+package compile
+
+import (
+	"fmt"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/credentials"
+	"github.com/countersign-io/countersign/pkg/policy"
+	"github.com/countersign-io/countersign/pkg/rolemap"
+)
+
+// Config is a valid auth-config with its matchers and policies compiled.
+type Config struct {
+	*authconfig.Config
+	Roles *rolemap.Mapper
+	// Policies is nil when every tool is allowed.
+	Policies *policy.Set
+	// Warnings are things that are allowed and probably not meant.
+	Warnings []string
+
+	// sessionPolicies by upstream and by mapping; the fallback role comes last.
+	sessionPolicies [][]string
+}
+
+// Files compiles an auth-config. The error is an authconfig.Errors that names
+// every fault.
+func Files(files authconfig.Files, pod policy.Pod) (*Config, error) {
+	parsed, errs := authconfig.ParseAll(files)
+	if parsed == nil {
+		return nil, errs.AsError()
+	}
+	config := &Config{Config: parsed}
+	var more authconfig.Errors
+	config.Roles, more = rolemap.Compile(&parsed.AWSSTS)
+	errs = append(errs, more...)
+	config.Policies, config.Warnings, more = policy.Compile(parsed, pod)
+	errs = append(errs, more...)
+	errs = append(errs, config.compileSessionPolicies()...)
+	if err := errs.AsError(); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+func (c *Config) compileSessionPolicies() authconfig.Errors {
+	var errs authconfig.Errors
+	failed := map[string]bool{}
+	mappings := c.AWSSTS.RoleMappings
+	for _, upstream := range c.Upstreams {
+		row := make([]string, 0, len(mappings)+1)
+		for i, m := range mappings {
+			path := fmt.Sprintf("spec.awsSts.roleMappings[%d].sessionPolicy", i)
+			text, err := credentials.SessionPolicy(upstream.Guardrail, m.SessionPolicy, m.PolicyARNs)
+			if err != nil && !failed[path] {
+				failed[path] = true
+				errs.Addf(path, "%v", err)
+			}
+			row = append(row, text)
+		}
+		// Without a policy of its own the guardrail's is well-formed and short.
+		fallback, _ := credentials.SessionPolicy(upstream.Guardrail, "", nil)
+		c.sessionPolicies = append(c.sessionPolicies, append(row, fallback))
+	}
+	return errs
+}
+
+// RoleSession is what STS is asked for when a caller with this selection uses
+// the upstream with this index.
+func (c *Config) RoleSession(upstream int, selection rolemap.Selection) *credentials.RoleSession {
+	session := &credentials.RoleSession{
+		Role: selection.Role, Name: selection.SessionName, Duration: c.AWSSTS.SessionDuration, Region: c.AWSSTS.Region,
+	}
+	row := c.sessionPolicies[upstream]
+	if selection.Mapping == rolemap.Fallback {
+		session.Policy = row[len(row)-1]
+		return session
+	}
+	session.Policy = row[selection.Mapping]
+	session.PolicyARNs = c.AWSSTS.RoleMappings[selection.Mapping].PolicyARNs
+	return session
+}

@@ -1,0 +1,208 @@
+// Package telemetry holds the sidecar's Prometheus metrics and OpenTelemetry
+// traces. Labels take values from bounded sets only.
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Other is the label of values outside the bounded set.
+const Other = "other"
+
+// maxTools bounds the tool names that become labels.
+const maxTools = 500
+
+// Metrics are all metrics of one sidecar.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests         *prometheus.CounterVec
+	requestDuration  *prometheus.HistogramVec
+	upstreamDuration *prometheus.HistogramVec
+	decisions        *prometheus.CounterVec
+	authentications  *prometheus.CounterVec
+	exchanges        *prometheus.CounterVec
+	exchangeDuration prometheus.Histogram
+	reloads          *prometheus.CounterVec
+	reloadSuccess    prometheus.Gauge
+	inFlight         prometheus.Gauge
+	streams          prometheus.Gauge
+
+	tools knownTools
+}
+
+// operationBuckets are those of OpenTelemetry's mcp.server.operation.duration.
+var operationBuckets = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300}
+
+// NewMetrics registers everything in a registry of its own.
+func NewMetrics() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "countersign_" + name, Help: help}, labels)
+	}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "countersign_" + name, Help: help, Buckets: operationBuckets}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "countersign_" + name, Help: help})
+	}
+	m := &Metrics{
+		registry:         prometheus.NewRegistry(),
+		requests:         counter("requests_total", "HTTP requests by upstream, MCP method and status.", "upstream", "method", "code"),
+		requestDuration:  histogram("request_duration_seconds", "Time from a request's arrival to the end of its answer; streams of GET and subscriptions/listen are left out.", "upstream", "method"),
+		upstreamDuration: histogram("upstream_duration_seconds", "Time from a request's dispatch to the upstream's response header.", "upstream"),
+		decisions:        counter("decisions_total", "Decisions on MCP messages.", "decision", "reason", "upstream", "method", "tool", "enforced"),
+		authentications:  counter("authentications_total", "Outcomes of identifying the caller.", "result"),
+		exchanges:        counter("sts_exchanges_total", "Exchanges of a token for credentials with STS.", "result"),
+		exchangeDuration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "countersign_sts_exchange_duration_seconds", Help: "Time of one exchange with STS.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 12)}),
+		reloads:          counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
+		reloadSuccess:    gauge("config_last_reload_successful", "1 when the newest auth-config is in use, 0 when it was refused."),
+		inFlight:         gauge("requests_in_flight", "Requests being served, streams left out."),
+		streams:          gauge("streams_open", "Streams of GET and subscriptions/listen being served."),
+	}
+	m.registry.MustRegister(
+		m.requests, m.requestDuration, m.upstreamDuration, m.decisions, m.authentications, m.exchanges, m.exchangeDuration,
+		m.reloads, m.reloadSuccess, m.inFlight, m.streams,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	// Counters that never moved are worth seeing as zero.
+	for _, result := range []string{"success", "access_denied", "invalid_token", "unavailable", "error"} {
+		m.exchanges.WithLabelValues(result)
+	}
+	for _, result := range []string{"success", "refused"} {
+		m.reloads.WithLabelValues(result)
+	}
+	return m
+}
+
+// Handler serves the metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// ObserveCredentialCache adds the size of the credential cache.
+func (m *Metrics) ObserveCredentialCache(size func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "countersign_credential_cache_entries", Help: "Role sessions in the credential cache."},
+		func() float64 { return float64(size()) }))
+}
+
+// Exchanged implements credentials.Observer.
+func (m *Metrics) Exchanged(result string, took time.Duration) {
+	m.exchanges.WithLabelValues(result).Inc()
+	m.exchangeDuration.Observe(took.Seconds())
+}
+
+// Authenticated counts an outcome: success, token, scope, unavailable.
+func (m *Metrics) Authenticated(result string) { m.authentications.WithLabelValues(result).Inc() }
+
+// Reloaded notes whether an auth-config was taken.
+func (m *Metrics) Reloaded(ok bool) {
+	if ok {
+		m.reloads.WithLabelValues("success").Inc()
+		m.reloadSuccess.Set(1)
+		return
+	}
+	m.reloads.WithLabelValues("refused").Inc()
+	m.reloadSuccess.Set(0)
+}
+
+// RequestStarted counts a request in flight; call the result when it is done.
+func (m *Metrics) RequestStarted() { m.inFlight.Inc() }
+
+// RequestEnded undoes RequestStarted.
+func (m *Metrics) RequestEnded() { m.inFlight.Dec() }
+
+// StreamStarted counts a stream.
+func (m *Metrics) StreamStarted() { m.streams.Inc() }
+
+// StreamEnded undoes StreamStarted.
+func (m *Metrics) StreamEnded() { m.streams.Dec() }
+
+// Requested counts a request that is done.
+func (m *Metrics) Requested(upstream, method string, status int, took time.Duration, stream bool) {
+	method = MethodLabel(method)
+	m.requests.WithLabelValues(upstream, method, statusLabel(status)).Inc()
+	if !stream {
+		m.requestDuration.WithLabelValues(upstream, method).Observe(took.Seconds())
+	}
+}
+
+// UpstreamAnswered observes the time to the upstream's header.
+func (m *Metrics) UpstreamAnswered(upstream string, took time.Duration) {
+	m.upstreamDuration.WithLabelValues(upstream).Observe(took.Seconds())
+}
+
+// Decided counts a decision; decision is allow or deny.
+func (m *Metrics) Decided(decision, reason, upstream, method, tool string, enforced bool) {
+	m.decisions.WithLabelValues(decision, reason, upstream, MethodLabel(method), m.tools.label(tool), strconv.FormatBool(enforced)).Inc()
+}
+
+// KnowTool lets a tool's name become a label: a list has shown it.
+func (m *Metrics) KnowTool(name string) { m.tools.add(name) }
+
+// knownTools is read on each decision and written only for new names.
+type knownTools struct {
+	mu    sync.RWMutex
+	names map[string]struct{}
+}
+
+func (k *knownTools) add(name string) {
+	k.mu.RLock()
+	_, known := k.names[name]
+	full := len(k.names) >= maxTools
+	k.mu.RUnlock()
+	// The protocol recommends 1 to 128 characters.
+	if known || full || len(name) > 128 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.names == nil {
+		k.names = map[string]struct{}{}
+	}
+	k.names[name] = struct{}{}
+}
+
+func (k *knownTools) label(name string) string {
+	if name == "" {
+		return ""
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if _, ok := k.names[name]; ok {
+		return name
+	}
+	return Other
+}
+
+var methods = map[string]bool{
+	"": true, "GET": true, "DELETE": true, "initialize": true, "ping": true, "server/discover": true, "logging/setLevel": true,
+	"tools/list": true, "tools/call": true, "resources/list": true, "resources/templates/list": true, "resources/read": true,
+	"resources/subscribe": true, "resources/unsubscribe": true, "prompts/list": true, "prompts/get": true,
+	"completion/complete": true, "subscriptions/listen": true, "tasks/get": true, "tasks/list": true, "tasks/result": true,
+	"tasks/cancel": true, "tasks/update": true, "notifications/initialized": true, "notifications/cancelled": true,
+	"notifications/progress": true, "notifications/roots/list_changed": true, "batch": true, "response": true,
+}
+
+// MethodLabel is the method when the protocol knows it, else other.
+func MethodLabel(method string) string {
+	if methods[method] {
+		return method
+	}
+	return Other
+}
+
+// statusLabel avoids formatting the usual ones.
+func statusLabel(status int) string {
+	if status == http.StatusOK {
+		return "200"
+	}
+	return strconv.Itoa(status)
+}
