@@ -1,0 +1,160 @@
+// Command sidecar runs beside an agent: it takes the agent's MCP requests to
+// AWS and sends them on as the caller they are made for.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	// Roots for images that have none of their own.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/compile"
+	"github.com/countersign-io/countersign/pkg/explain"
+	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/proxy"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(1) //nolint:gocritic // the process ends, so does the signal handler
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use: "sidecar", Short: "Use AWS through MCP as the caller", Version: version,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.AddCommand(proxyCommand(), explainCommand())
+	return root
+}
+
+func proxyCommand() *cobra.Command {
+	var options proxy.RunOptions
+	var logLevel string
+	command := &cobra.Command{
+		Use: "proxy", Short: "Serve MCP requests: identify, authorize, exchange, sign, stream", Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return setUpLog(logLevel) },
+		RunE:    func(c *cobra.Command, _ []string) error { return proxy.Run(c.Context(), options) },
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.ConfigDir, "config", "", "directory with the auth-config")
+	flags.StringVar(&options.Listen, "listen", "127.0.0.1:15380", "address for plain HTTP; other than loopback only with identity.source bearer")
+	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics and /status")
+	flags.StringVar(&options.ServiceAccountToken, "service-account-token", "/var/run/countersign/token/token", "projected token file for identity.source serviceAccount")
+	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
+	must(command.MarkFlagRequired("config"))
+	return command
+}
+
+func setUpLog(level string) error {
+	var parsed slog.Level
+	if err := parsed.UnmarshalText([]byte(level)); err != nil || strings.ContainsAny(level, "+-") {
+		return fmt.Errorf("--log-level: %q is not debug, info, warn or error", level)
+	}
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: parsed})))
+	return nil
+}
+
+type explainOptions struct {
+	configDir, tokenFile, tool, arguments, upstream, output string
+}
+
+func explainCommand() *cobra.Command {
+	var o explainOptions
+	command := &cobra.Command{
+		Use: "explain", Short: "Tell which role a token gets, which policies decide on a tool, and why", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runExplain(c, &o) },
+	}
+	flags := command.Flags()
+	flags.StringVar(&o.configDir, "config", "", "directory with the auth-config")
+	flags.StringVar(&o.tokenFile, "token", "", "file with the caller's token, - for standard input")
+	flags.StringVar(&o.tool, "tool", "", "a tool to decide on")
+	flags.StringVar(&o.arguments, "arguments", "", "the tool's arguments, a JSON object")
+	flags.StringVar(&o.upstream, "upstream", "", "the upstream that has the tool; default the first")
+	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
+	must(command.MarkFlagRequired("config"))
+	must(command.MarkFlagRequired("token"))
+	return command
+}
+
+func runExplain(c *cobra.Command, o *explainOptions) error {
+	// Warnings about the config belong on stderr, beside the answer.
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("--output: %q is not text or json", o.output)
+	}
+	if o.arguments != "" && o.tool == "" {
+		return errors.New("--arguments needs --tool")
+	}
+	files, err := authconfig.ReadDir(o.configDir)
+	if err != nil {
+		return err
+	}
+	config, err := compile.Files(files, proxy.PodFromEnvironment())
+	if err != nil {
+		return fmt.Errorf("invalid auth-config:\n%w", err)
+	}
+	token, err := readToken(c.InOrStdin(), o.tokenFile)
+	if err != nil {
+		return err
+	}
+	client, err := proxy.NewClient(config.CA, os.Getenv("AWS_CA_BUNDLE"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
+	defer cancel()
+	answer, err := explain.Explain(ctx, explain.Question{
+		Config: config, Token: token, Tool: o.tool, Arguments: jsontext.Value(o.arguments), Upstream: o.upstream, Client: client,
+	})
+	if err != nil {
+		return err
+	}
+	if o.output == "json" {
+		return answer.WriteJSON(c.OutOrStdout())
+	}
+	return answer.WriteText(c.OutOrStdout())
+}
+
+func readToken(stdin io.Reader, file string) (string, error) {
+	source := stdin
+	if file != "-" {
+		f, err := os.Open(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return "", fmt.Errorf("--token: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		source = f
+	}
+	text, err := io.ReadAll(io.LimitReader(source, identity.MaxTokenBytes+2))
+	if err != nil {
+		return "", fmt.Errorf("--token: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err) // a flag's name is misspelt above
+	}
+}

@@ -1,0 +1,209 @@
+// Package explain tells for a token what the sidecar would do with it: whether
+// it is accepted, which role the caller gets and why, and what the policies say
+// of a tool.
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/compile"
+	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/mcp"
+	"github.com/countersign-io/countersign/pkg/policy"
+	"github.com/countersign-io/countersign/pkg/rolemap"
+)
+
+// Question is what to explain.
+type Question struct {
+	Config *compile.Config
+	// Token is the caller's token; it is nowhere in the answer.
+	Token string
+	// Tool and Arguments are optional. Upstream is a name; default the first.
+	Tool      string
+	Arguments jsontext.Value
+	Upstream  string
+	// Client reaches the issuer.
+	Client *http.Client
+}
+
+// Answer is the explanation.
+type Answer struct {
+	// Accepted says whether the sidecar would take the token; Refusal why not.
+	Accepted bool   `json:"accepted"`
+	Refusal  string `json:"refusal,omitempty"`
+	// Everything below is worked out from the token's own words when it is
+	// refused, to show what would be.
+	Caller  string         `json:"caller,omitempty"`
+	Issuer  string         `json:"issuer,omitempty"`
+	Expires *time.Time     `json:"expires,omitempty"`
+	Claims  map[string]any `json:"claims,omitempty"`
+
+	Mappings    []Mapping `json:"mappings,omitempty"`
+	Role        string    `json:"role,omitempty"`
+	RoleReason  string    `json:"roleReason,omitempty"`
+	SessionName string    `json:"sessionName,omitempty"`
+	Principal   string    `json:"principal,omitempty"`
+
+	Decision *Decision `json:"decision,omitempty"`
+}
+
+// Mapping is one role mapping, in the order in which they are tried.
+type Mapping struct {
+	Index    int    `json:"index"`
+	Role     string `json:"role"`
+	Matched  bool   `json:"matched"`
+	Selected bool   `json:"selected"`
+	Reason   string `json:"reason"`
+}
+
+// Decision is what the policies say of a tool.
+type Decision struct {
+	Tool     string   `json:"tool"`
+	Upstream string   `json:"upstream"`
+	Allowed  bool     `json:"allowed"`
+	Enforced bool     `json:"enforced"`
+	Reason   string   `json:"reason"`
+	Policies []string `json:"policies,omitempty"`
+	Errors   []string `json:"errors,omitempty"`
+}
+
+// Explain answers. The error is about the question, not about the token.
+func Explain(ctx context.Context, q Question) (*Answer, error) {
+	answer := &Answer{}
+	caller, err := authenticate(ctx, &q)
+	if err != nil {
+		answer.Refusal = refusal(err)
+		if caller, err = identity.Unverified(q.Token); err != nil {
+			return answer, nil //nolint:nilerr // the refusal says it
+		}
+	} else {
+		answer.Accepted = true
+	}
+	answer.Caller, answer.Issuer, answer.Claims = caller.Subject, caller.Issuer, caller.Claims
+	if !caller.Expiry.IsZero() {
+		answer.Expires = &caller.Expiry
+	}
+	selection := answer.explainRole(q.Config, caller)
+	if q.Tool == "" {
+		return answer, nil
+	}
+	answer.Decision, err = explainTool(&q, principalOf(q.Config, caller), selection.Role.String())
+	return answer, err
+}
+
+func authenticate(ctx context.Context, q *Question) (*identity.Caller, error) {
+	if q.Config.Identity.Source == authconfig.SourceServiceAccount {
+		return identity.ParseServiceAccountToken(q.Token)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	bearer := identity.NewBearer(ctx, q.Config.Identity.OIDC, q.Client)
+	return bearer.Authenticate(ctx, http.Header{"Authorization": {"Bearer " + q.Token}})
+}
+
+func refusal(err error) string {
+	var scope *identity.ScopeError
+	switch {
+	case errors.As(err, &scope):
+		return "403: " + err.Error()
+	case errors.Is(err, identity.ErrUnavailable):
+		return "503: " + err.Error()
+	}
+	return "401: " + err.Error()
+}
+
+func (a *Answer) explainRole(config *compile.Config, caller *identity.Caller) rolemap.Selection {
+	selection, err := config.Roles.Select(caller.Claims)
+	for _, outcome := range config.Roles.Explain(caller.Claims) {
+		a.Mappings = append(a.Mappings, Mapping{
+			Index: outcome.Mapping, Role: outcome.Role.String(), Matched: outcome.Matched,
+			Selected: err == nil && outcome.Mapping == selection.Mapping, Reason: outcome.Reason,
+		})
+	}
+	switch {
+	case err != nil:
+		a.RoleReason = "403: " + err.Error()
+		return selection
+	case selection.Mapping == rolemap.Fallback:
+		a.RoleReason = "no mapping matches: the fallback role"
+	default:
+		a.RoleReason = fmt.Sprintf("spec.awsSts.roleMappings[%d] is the first that matches", selection.Mapping)
+	}
+	a.Role, a.SessionName = selection.Role.String(), selection.SessionName
+	a.Principal = principalOf(config, caller).UID()
+	return selection
+}
+
+func principalOf(config *compile.Config, caller *identity.Caller) *policy.Principal {
+	groups := config.Roles.Groups(caller.Claims)
+	if w := caller.Workload; w != nil {
+		return policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, caller.Claims)
+	}
+	return policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
+}
+
+func explainTool(q *Question, principal *policy.Principal, role string) (*Decision, error) {
+	upstream := &q.Config.Upstreams[0]
+	if q.Upstream != "" {
+		upstream = nil
+		for i := range q.Config.Upstreams {
+			if q.Config.Upstreams[i].Name == q.Upstream {
+				upstream = &q.Config.Upstreams[i]
+			}
+		}
+		if upstream == nil {
+			return nil, fmt.Errorf("the auth-config has no upstream %q", q.Upstream)
+		}
+	}
+	if err := checkArguments(q.Arguments); err != nil {
+		return nil, err
+	}
+	d := &Decision{Tool: q.Tool, Upstream: upstream.Name, Enforced: true}
+	if policy.IsReservedTool(q.Tool) {
+		d.Reason = "the tool bears the name of a built-in action and is always denied"
+		return d, nil
+	}
+	if q.Config.Policies == nil {
+		d.Allowed, d.Reason = true, "the auth-config has no policies: every tool is allowed"
+		return d, nil
+	}
+	decision := q.Config.Policies.Decide(policy.Request{
+		Principal: principal, Server: upstream.Name, Host: upstream.URL.Hostname(), Action: policy.CallTool,
+		Name: q.Tool, Arguments: q.Arguments, Role: role, Now: time.Now(),
+	})
+	d.Allowed, d.Policies, d.Errors = decision.Allowed, decision.Policies, decision.Errors
+	d.Enforced = !q.Config.Policies.LogOnly()
+	switch {
+	case d.Allowed:
+		d.Reason = "a policy permits it and none forbids it"
+	case len(d.Policies) > 0:
+		d.Reason = "a policy forbids it"
+	case len(d.Errors) > 0:
+		d.Reason = "no policy permits it, and some could not be evaluated"
+	default:
+		d.Reason = "no policy permits it"
+	}
+	if !d.Allowed && !d.Enforced {
+		d.Reason += "; logOnly lets it pass"
+	}
+	return d, nil
+}
+
+// checkArguments reads the arguments as the proxy would.
+func checkArguments(arguments jsontext.Value) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	message := append([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":`), arguments...)
+	if _, err := mcp.Parse(append(message, "}}"...)); err != nil {
+		return fmt.Errorf("--arguments: %w", err)
+	}
+	return nil
+}

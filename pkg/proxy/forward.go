@@ -1,0 +1,192 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/countersign-io/countersign/pkg/credentials"
+	"github.com/countersign-io/countersign/pkg/mcp"
+	"github.com/countersign-io/countersign/pkg/telemetry"
+)
+
+// relayed are the request headers that go up, beside those that begin with
+// Mcp-. It is a list of what is known to be harmless: AWS acts on headers that
+// choose a user, and Idempotency-Key makes net/http send a POST twice.
+var relayed = map[string]bool{
+	"Accept": true, "Content-Type": true, "User-Agent": true, "Last-Event-Id": true,
+	"Traceparent": true, "Tracestate": true, "Baggage": true,
+}
+
+func isRelayed(name string) bool { return relayed[name] || strings.HasPrefix(name, "Mcp-") }
+
+var errHeaderTimeout = errors.New("the upstream took too long to answer")
+
+// forward gets credentials, signs and sends. A credential that AWS refuses as
+// such is replaced once.
+func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
+	index := c.upstream.index
+	session, key := c.plan.sessions[index], c.plan.keys[index]
+	cache := c.server.credentials
+	credential, err := cache.Get(ctx, key, c.caller.Token, session)
+	if err != nil {
+		return nil, c.credentialFailure(err)
+	}
+	header := c.upstreamHeader()
+	ctx = c.trace(ctx, header)
+	answer, f := c.send(ctx, header, credential)
+	if f != nil {
+		return nil, f
+	}
+	refusal := readRefusal(answer)
+	if refusal == refusedCredential {
+		renewed, err := cache.Renew(ctx, key, c.caller.Token, session, credential)
+		switch {
+		case errors.Is(err, credentials.ErrRenewedRecently):
+		case err != nil:
+			return nil, c.credentialFailure(err)
+		default:
+			// The first request's header may still be read by its connection.
+			if answer, f = c.send(ctx, maps.Clone(header), renewed); f != nil {
+				return nil, f
+			}
+			refusal = readRefusal(answer)
+		}
+	}
+	switch refusal {
+	case refusedCredential, refusedSignature:
+		return nil, badGateway("AWS does not accept the signature")
+	case refusedAccess:
+		return nil, &failure{
+			status: http.StatusForbidden, code: codeDenied, message: "AWS denies access to the role of this caller",
+			reason: reasonAWSDenied, shown: reasonAWSDenied, denied: true,
+		}
+	}
+	return answer, nil
+}
+
+func (c *call) trace(ctx context.Context, header http.Header) context.Context {
+	tracer := c.server.options.Tracer
+	if tracer == nil {
+		return ctx
+	}
+	operation := telemetry.Operation{
+		Method: telemetry.MethodLabel(c.method()), SessionID: c.sessionID, ProtocolVersion: c.version,
+		ServerAddress: c.upstream.address, ServerPort: c.upstream.port,
+	}
+	operation.TraceParent, operation.TraceState = c.traceContext()
+	if c.messages != nil && !c.messages.Batch {
+		m := &c.messages.Messages[0]
+		operation.RequestID = strings.Trim(string(m.ID), `"`)
+		if m.Method == mcp.MethodCallTool {
+			operation.Tool = m.Params.Name
+		}
+	}
+	ctx, c.span = tracer.Start(ctx, &operation, header)
+	return ctx
+}
+
+func (c *call) upstreamHeader() http.Header {
+	header := make(http.Header, len(c.r.Header)+6)
+	for name, values := range c.r.Header {
+		if isRelayed(name) {
+			header[name] = values
+		}
+	}
+	header["Accept-Encoding"] = []string{"identity"}
+	if _, ok := header["User-Agent"]; !ok {
+		// An absent one would become net/http's own.
+		header["User-Agent"] = []string{""}
+	}
+	return header
+}
+
+// send signs a request and waits for the header of its answer. Nothing is sent
+// unsigned.
+func (c *call) send(ctx context.Context, header http.Header, credential aws.Credentials) (*http.Response, *failure) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	request := &http.Request{
+		Method: c.r.Method, URL: c.upstream.target, Host: c.upstream.target.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if c.r.Method == http.MethodPost {
+		request.ContentLength = int64(len(c.body))
+		request.Body = io.NopCloser(bytes.NewReader(c.body))
+		// Lets net/http use another connection when one turns out closed before
+		// a byte was sent; it does not repeat a POST that was.
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
+	}
+	if err := c.server.signer.Sign(ctx, request, c.body, credential, c.upstream.scope, time.Now()); err != nil {
+		cancel(nil)
+		slog.Error("a request could not be signed", "error", err)
+		return nil, &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: "internal error", reason: reasonInternal}
+	}
+	begun := time.Now()
+	timer := time.AfterFunc(c.snap.config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
+	answer, err := c.snap.transport.RoundTrip(request.WithContext(ctx))
+	timer.Stop()
+	if err != nil {
+		defer cancel(nil)
+		return nil, c.sendFailure(ctx, err)
+	}
+	c.server.options.Metrics.UpstreamAnswered(c.upstream.name, time.Since(begun))
+	c.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
+	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel}
+	return answer, nil
+}
+
+// cancelOnClose frees the upstream's connection with the answer.
+type cancelOnClose struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+// Close implements io.Closer.
+func (b *cancelOnClose) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel(nil)
+	return err
+}
+
+func (c *call) sendFailure(ctx context.Context, err error) *failure {
+	if errors.Is(context.Cause(ctx), errHeaderTimeout) {
+		return &failure{status: http.StatusGatewayTimeout, code: mcp.CodeInternal, message: "the upstream took too long to answer", reason: reasonUpstream}
+	}
+	if c.r.Context().Err() == nil {
+		slog.Warn("the upstream cannot be reached", "upstream", c.upstream.name, "error", err)
+	}
+	return badGateway("the upstream cannot be reached")
+}
+
+// credentialFailure maps a failed exchange to an answer.
+func (c *call) credentialFailure(err error) *failure {
+	var failed *credentials.Error
+	kind := credentials.KindUnavailable
+	if errors.As(err, &failed) {
+		kind = failed.Kind
+	}
+	if kind == credentials.KindAccessDenied {
+		return &failure{
+			status: http.StatusForbidden, code: codeDenied, message: "AWS STS denies the role that is mapped to this caller",
+			reason: reasonSTSDenied, shown: reasonSTSDenied, denied: true,
+		}
+	}
+	if !c.isBearer() {
+		return unavailable("AWS credentials cannot be had now")
+	}
+	switch kind {
+	case credentials.KindInvalidToken:
+		return c.challenge(errTokenRefused, reasonSTSToken)
+	case credentials.KindUnavailable:
+		return unavailable("AWS credentials cannot be had now")
+	}
+	return &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: "AWS credentials cannot be had", reason: reasonInternal}
+}

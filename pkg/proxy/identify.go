@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/rolemap"
+)
+
+// identify finds out who is calling, before anything of the body is read.
+func (c *call) identify() *failure {
+	metrics := c.server.options.Metrics
+	caller, err := c.snap.authenticator.Authenticate(c.r.Context(), c.r.Header)
+	if err == nil {
+		c.caller = caller
+		metrics.Authenticated("success")
+		return nil
+	}
+	var scope *identity.ScopeError
+	var token *identity.TokenError
+	switch {
+	case errors.As(err, &token):
+		metrics.Authenticated("token")
+		return c.challenge(token, reasonToken)
+	case errors.As(err, &scope):
+		metrics.Authenticated("scope")
+		return c.challenge(scope, reasonScope)
+	}
+	metrics.Authenticated("unavailable")
+	slog.Warn("a caller's token could not be verified", "error", err)
+	return unavailable("the caller's token cannot be verified now")
+}
+
+// challenge is a 401 or 403 that tells the client where to get a token.
+func (c *call) challenge(err error, reason string) *failure {
+	metadata := identity.MetadataURL(c.snap.resource(c.r, c.r.URL.EscapedPath()))
+	status, challenge := identity.Challenge(err, metadata)
+	return &failure{status: status, message: err.Error(), reason: reason, denied: true, challenge: challenge}
+}
+
+// selectRole finds the IAM role for the caller.
+func (c *call) selectRole() *failure {
+	c.plan = c.snap.planFor(c.caller)
+	if c.plan.err == nil {
+		return nil
+	}
+	message := "no IAM role is mapped to this caller"
+	var name *rolemap.SessionNameError
+	if errors.As(c.plan.err, &name) {
+		message = name.Error()
+	}
+	return &failure{status: http.StatusForbidden, code: codeDenied, message: message, reason: reasonNoRole, shown: reasonNoRole, denied: true}
+}
+
+// isBearer tells callers of their own from the one workload.
+func (c *call) isBearer() bool {
+	return c.snap.config.Identity.Source == authconfig.SourceBearer
+}

@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/countersign-io/countersign/pkg/mcp"
+)
+
+// readMessages reads and parses the body of a POST.
+func (c *call) readMessages() *failure {
+	if f := c.checkHeaders(); f != nil {
+		return f
+	}
+	if c.r.Method != http.MethodPost {
+		return nil
+	}
+	if f := c.readBody(); f != nil {
+		return f
+	}
+	messages, err := mcp.Parse(c.body)
+	if err != nil {
+		var bad *mcp.InvalidMessageError
+		if errors.As(err, &bad) {
+			return &failure{status: http.StatusBadRequest, code: bad.Code, id: bad.ID, message: bad.Reason, reason: reasonInvalid}
+		}
+		return invalid("the body is not a message")
+	}
+	c.messages = messages
+	if messages.Batch && c.version != mcp.VersionBatch {
+		return invalid("batches exist only in protocol version " + mcp.VersionBatch)
+	}
+	if f := c.checkAgreement(); f != nil {
+		return f
+	}
+	if !messages.Batch && messages.Messages[0].Method == mcp.MethodListen && !c.becomeStream() {
+		return &failure{status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: "too many streams at once", reason: reasonOverload, retryAfter: 1}
+	}
+	return nil
+}
+
+// repeatable are the relayed headers that may come in several lines.
+var repeatable = map[string]bool{"Accept": true, "Tracestate": true, "Baggage": true}
+
+// checkHeaders refuses a single-valued header that comes twice: two readers
+// could take different ones.
+func (c *call) checkHeaders() *failure {
+	for name, values := range c.r.Header {
+		if len(values) > 1 && isRelayed(name) && !repeatable[name] {
+			return invalid("the header " + name + " is repeated")
+		}
+	}
+	c.version = c.r.Header.Get("Mcp-Protocol-Version")
+	if c.version == "" {
+		c.version = mcp.VersionBatch
+	}
+	c.sessionID = c.r.Header.Get(headerSession)
+	if c.r.Method != http.MethodPost {
+		return nil
+	}
+	mediaType, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return &failure{status: http.StatusUnsupportedMediaType, code: mcp.CodeInvalidRequest, message: "Content-Type must be application/json", reason: reasonInvalid}
+	}
+	return nil
+}
+
+func (c *call) readBody() *failure {
+	limit := c.snap.config.Limits.MaxRequestBytes
+	tooLarge := &failure{
+		status: http.StatusRequestEntityTooLarge, code: mcp.CodeInvalidRequest,
+		message: fmt.Sprintf("the body is longer than %d bytes", limit), reason: reasonInvalid,
+	}
+	if c.r.ContentLength > limit {
+		return tooLarge
+	}
+	control := http.NewResponseController(c.w)
+	// Not every ResponseWriter has deadlines; the ones that serve here do.
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	var err error
+	if c.r.ContentLength >= 0 {
+		c.body = make([]byte, c.r.ContentLength)
+		_, err = io.ReadFull(c.r.Body, c.body)
+	} else {
+		c.body, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &large):
+		return tooLarge
+	}
+	return invalid("the body breaks off")
+}
+
+// checkAgreement compares what headers and _meta say with the body, from which
+// decisions are taken. A header that is missing disagrees with nothing; the
+// upstream will ask for it where its version does.
+func (c *call) checkAgreement() *failure {
+	mismatch := func(what string) *failure {
+		return &failure{
+			status: http.StatusBadRequest, code: mcp.CodeHeaderMismatch,
+			message: what + " does not agree with the body", reason: reasonMismatch,
+		}
+	}
+	method, hasMethod := c.r.Header["Mcp-Method"]
+	name, hasName := c.r.Header["Mcp-Name"]
+	if c.messages.Batch {
+		if hasMethod || hasName {
+			return mismatch("the header Mcp-Method or Mcp-Name")
+		}
+		return nil
+	}
+	m := &c.messages.Messages[0]
+	if hasMethod && !headerSays(method[0], m.Method) {
+		return mismatch("the header Mcp-Method")
+	}
+	if about := subject(m); hasName && about != "" && !headerSays(name[0], about) {
+		return mismatch("the header Mcp-Name")
+	}
+	if said := m.Params.Meta.ProtocolVersion; said != "" && said != c.r.Header.Get("Mcp-Protocol-Version") {
+		return mismatch("the header MCP-Protocol-Version")
+	}
+	return nil
+}
+
+func headerSays(header, value string) bool {
+	decoded, ok := mcp.DecodeHeader(strings.TrimSpace(header))
+	return ok && decoded == value
+}

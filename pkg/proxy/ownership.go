@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// Bounds of what is remembered of callers.
+const (
+	maxOwned          = 10_000
+	maxOwnedPerCaller = 256
+	// maxOwnedID bounds a session or task id, in bytes.
+	maxOwnedID = 512
+)
+
+// owner is a caller across tokens.
+type owner struct {
+	issuer  string
+	subject string
+}
+
+// ownedID is a session or task id; ids are the upstream's own.
+type ownedID struct {
+	upstream string
+	id       string
+}
+
+// ownership remembers which caller the upstream gave an id. It is bounded in
+// all and for each caller, least recently used out first, so that no caller can
+// crowd out the others.
+type ownership struct {
+	mu       sync.Mutex
+	owners   *simplelru.LRU[ownedID, owner]
+	byCaller map[owner]*simplelru.LRU[ownedID, struct{}]
+}
+
+func newOwnership() *ownership {
+	o := &ownership{byCaller: map[owner]*simplelru.LRU[ownedID, struct{}]{}}
+	owners, err := simplelru.NewLRU(maxOwned, func(id ownedID, by owner) { o.forgetOf(by, id) })
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	o.owners = owners
+	return o
+}
+
+func (o *ownership) forgetOf(by owner, id ownedID) {
+	if mine := o.byCaller[by]; mine != nil {
+		mine.Remove(id)
+		if mine.Len() == 0 {
+			delete(o.byCaller, by)
+		}
+	}
+}
+
+// claim gives id to the caller; it is false when another caller holds it.
+func (o *ownership) claim(id ownedID, by owner) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if holder, held := o.owners.Get(id); held {
+		if holder != by {
+			return false
+		}
+		if mine := o.byCaller[by]; mine != nil {
+			mine.Get(id)
+		}
+		return true
+	}
+	mine := o.byCaller[by]
+	if mine == nil {
+		var err error
+		if mine, err = simplelru.NewLRU[ownedID, struct{}](maxOwnedPerCaller, nil); err != nil {
+			panic(err) // only for a size that is not positive
+		}
+		o.byCaller[by] = mine
+	}
+	if mine.Len() == maxOwnedPerCaller {
+		if oldest, _, ok := mine.GetOldest(); ok {
+			o.owners.Remove(oldest)
+		}
+	}
+	mine.Add(id, struct{}{})
+	o.owners.Add(id, by)
+	return true
+}
+
+// holds reports whether the caller holds id.
+func (o *ownership) holds(id ownedID, by owner) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	holder, held := o.owners.Get(id)
+	if !held || holder != by {
+		return false
+	}
+	if mine := o.byCaller[by]; mine != nil {
+		mine.Get(id)
+	}
+	return true
+}
+
+// release forgets id when the caller holds it.
+func (o *ownership) release(id ownedID, by owner) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if holder, held := o.owners.Peek(id); held && holder == by {
+		o.owners.Remove(id)
+	}
+}

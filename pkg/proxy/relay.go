@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/countersign-io/countersign/pkg/mcp"
+)
+
+// maxMessage bounds one message of the upstream: a JSON answer or an event.
+const maxMessage = 8 << 20
+
+// returned are the response headers that come back, beside those that begin
+// with Mcp-. Set-Cookie and WWW-Authenticate are not among them.
+var returned = map[string]bool{
+	"Content-Type": true, "Cache-Control": true, "Retry-After": true, "Allow": true,
+	"X-Amzn-Requestid": true, "X-Amzn-Trace-Id": true,
+}
+
+// relay passes the answer on, with what the caller may not see cut out of
+// lists.
+func (c *call) relay(answer *http.Response) *failure {
+	if f := c.checkAnswer(answer); f != nil {
+		return f
+	}
+	if f := c.bindSession(answer); f != nil {
+		return f
+	}
+	mediaType, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	if err != nil {
+		mediaType = ""
+	}
+	if mediaType == "text/event-stream" {
+		return c.relayEvents(answer)
+	}
+	return c.relayMessage(answer, mediaType)
+}
+
+func (c *call) checkAnswer(answer *http.Response) *failure {
+	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
+		return badGateway("the upstream redirects, which is not followed")
+	}
+	for _, encoding := range answer.Header["Content-Encoding"] {
+		if !strings.EqualFold(encoding, "identity") {
+			return badGateway("the upstream's answer is compressed, so it cannot be checked")
+		}
+	}
+	return nil
+}
+
+func (c *call) copyHeader(answer *http.Response) {
+	header := c.w.Header()
+	for name, values := range answer.Header {
+		if returned[name] || strings.HasPrefix(name, "Mcp-") {
+			header[name] = values
+		}
+	}
+}
+
+// relayMessage passes one JSON message, or a body that is none where the status
+// says that there is no result.
+func (c *call) relayMessage(answer *http.Response, mediaType string) *failure {
+	body, f := readMessage(answer)
+	if f != nil {
+		return f
+	}
+	isError := answer.StatusCode >= http.StatusBadRequest
+	switch {
+	case len(body) == 0:
+	case isError && mediaType == "text/plain":
+		// Upstreams explain some errors in plain text; it is no message.
+		c.w.Header().Set("X-Content-Type-Options", "nosniff")
+	default:
+		view := c.visibility()
+		filtered, err := mcp.FilterMessage(body, view, view.private())
+		if err != nil {
+			if isError {
+				return &failure{status: answer.StatusCode, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(answer.StatusCode), reason: reasonUpstream}
+			}
+			slog.Warn("an upstream's answer was refused", "upstream", c.upstream.name, "error", err)
+			return badGateway("the upstream's answer cannot be read")
+		}
+		body = filtered
+	}
+	c.copyHeader(answer)
+	if answer.StatusCode != http.StatusNoContent {
+		c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	c.begin(answer.StatusCode)
+	_, _ = c.w.Write(body) // the client may be gone
+	return nil
+}
+
+func readMessage(answer *http.Response) ([]byte, *failure) {
+	tooLarge := badGateway("the upstream's answer is too large")
+	if answer.ContentLength > maxMessage {
+		return nil, tooLarge
+	}
+	var body []byte
+	var err error
+	if answer.ContentLength >= 0 {
+		body = make([]byte, answer.ContentLength)
+		_, err = io.ReadFull(answer.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(answer.Body, maxMessage+1))
+	}
+	switch {
+	case err != nil:
+		return nil, badGateway("the upstream's answer breaks off")
+	case len(body) > maxMessage:
+		return nil, tooLarge
+	}
+	return body, nil
+}
+
+// begin sends the status.
+func (c *call) begin(status int) {
+	c.answered, c.status = true, status
+	c.w.WriteHeader(status)
+}
+
+// relayEvents passes a stream event by event. What cannot be read ends it with
+// an error.
+func (c *call) relayEvents(answer *http.Response) *failure {
+	c.copyHeader(answer)
+	// Asks proxies in between not to hold events back.
+	c.w.Header().Set("X-Accel-Buffering", "no")
+	c.begin(answer.StatusCode)
+	control := http.NewResponseController(c.w)
+	if c.stream {
+		// The record of a stream is written when it opens: it may last hours.
+		c.record()
+	}
+	// The client has to see that its stream is open, also when the first event
+	// is long in coming.
+	if err := control.Flush(); err != nil {
+		return nil
+	}
+	view := c.visibility()
+	private := view.private()
+	rewriter := mcp.NewEventRewriter(maxMessage, func(data []byte) ([]byte, error) {
+		return mcp.FilterMessage(data, view, private)
+	})
+	err := mcp.RewriteEvents(c.w, control.Flush, answer.Body, rewriter)
+	switch {
+	case err == nil || c.r.Context().Err() != nil:
+		return nil
+	case errors.Is(err, mcp.ErrUnreadable) || errors.Is(err, mcp.ErrTooLarge):
+		slog.Warn("an upstream's stream was ended", "upstream", c.upstream.name, "error", err)
+		f := badGateway("the upstream's answer cannot be read")
+		c.endWithError(f)
+		return f
+	case c.stream:
+		// The token expired, the server stops, or the upstream went away: the
+		// client opens another stream.
+		return nil
+	}
+	// The upstream broke off; so must the answer, or the client would take it
+	// for whole.
+	c.reason = reasonUpstream
+	panic(http.ErrAbortHandler)
+}
+
+// endWithError sends the failure as the stream's last event.
+func (c *call) endWithError(f *failure) {
+	event := append([]byte("\ndata: "), f.body(c.messages)...)
+	_, _ = c.w.Write(append(event, "\n\n"...)) // the client may be gone
+}
