@@ -1,0 +1,121 @@
+package standin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a running sidecar binary.
+type Process struct {
+	// URL is the plain listener, Admin the admin port.
+	URL   string
+	Admin string
+	PID   int
+
+	command *exec.Cmd
+	mu      sync.Mutex
+	stdout  bytes.Buffer
+	stderr  bytes.Buffer
+	done    chan error
+}
+
+// startTimeout is how long the binary may take to serve.
+const startTimeout = 20 * time.Second
+
+// StartSidecar runs `sidecar proxy` on free loopback ports with the given keys
+// as its auth-config, which are written to dir.
+func StartSidecar(ctx context.Context, binary, dir string, files map[string]string, environment ...string) (*Process, error) {
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("write auth-config: %w", err)
+		}
+	}
+	p := &Process{done: make(chan error, 1)}
+	p.command = exec.CommandContext(ctx, binary, "proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+		"--service-account-token", filepath.Join(dir, ".token"))
+	p.command.Env = append(os.Environ(), environment...)
+	p.command.Stdout = &lockedWriter{&p.mu, &p.stdout}
+	stderr, err := p.command.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start sidecar: %w", err)
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, fmt.Errorf("start sidecar: %w", err)
+	}
+	p.PID = p.command.Process.Pid
+	serving := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() { p.readLog(stderr, serving) })
+	go func() {
+		reading.Wait()
+		p.done <- p.command.Wait()
+	}()
+	select {
+	case <-serving:
+		return p, nil
+	case err := <-p.done:
+		return nil, fmt.Errorf("the sidecar ended: %w: %s", errors.Join(err), p.Log())
+	case <-time.After(startTimeout):
+		_ = p.command.Process.Kill()
+		return nil, fmt.Errorf("the sidecar does not serve: %s", p.Log())
+	}
+}
+
+func (p *Process) readLog(stderr io.Reader, serving chan struct{}) {
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		p.mu.Lock()
+		p.stderr.Write(append(lines.Bytes(), '\n'))
+		p.mu.Unlock()
+		var line struct{ Msg, Listen, Admin string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
+			p.URL, p.Admin = "http://"+line.Listen, "http://"+line.Admin
+			close(serving)
+		}
+	}
+}
+
+// Stop sends SIGTERM and waits; the error is that of the process.
+func (p *Process) Stop() error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop sidecar: %w", err)
+	}
+	return <-p.done
+}
+
+// Audit is what the sidecar wrote to standard output.
+func (p *Process) Audit() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stdout.String()
+}
+
+// Log is what the sidecar wrote to standard error.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.String()
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}

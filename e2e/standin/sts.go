@@ -1,0 +1,217 @@
+package standin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// RoleSession is one exchange that STS granted.
+type RoleSession struct {
+	RoleARN     string
+	Name        string
+	Subject     string
+	Policy      string
+	PolicyARNs  []string
+	Duration    time.Duration
+	AccessKeyID string
+	secret      string
+	token       string
+	Expires     time.Time
+}
+
+// STS answers AssumeRoleWithWebIdentity.
+type STS struct {
+	// URL is for AWS_ENDPOINT_URL_STS, set by NewSTS.
+	URL    string
+	Faults faults
+	// Life overrides how long credentials live; 0 takes DurationSeconds.
+	Life time.Duration
+	// Untrusted are roles whose trust policy lets nobody in.
+	Untrusted map[string]bool
+
+	audience string
+	issuer   string
+	server   *httptest.Server
+
+	mu       sync.Mutex
+	sessions map[string]*RoleSession
+	granted  []*RoleSession
+	asked    int
+}
+
+// NewSTS trusts one issuer and audience, as an IAM OIDC provider would.
+func NewSTS(issuer, audience string) *STS {
+	s := &STS{issuer: issuer, audience: audience, sessions: map[string]*RoleSession{}, Untrusted: map[string]bool{}}
+	s.server = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.URL = s.server.URL
+	return s
+}
+
+// Close stops serving.
+func (s *STS) Close() { s.server.Close() }
+
+// Granted are all role sessions in order.
+func (s *STS) Granted() []*RoleSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*RoleSession(nil), s.granted...)
+}
+
+// Asked counts requests, granted or not.
+func (s *STS) Asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// ExpireAll makes every credential that was granted expire now.
+func (s *STS) ExpireAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, session := range s.sessions {
+		session.Expires = time.Now().Add(-time.Second)
+	}
+}
+
+func (s *STS) session(accessKeyID string) (RoleSession, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session, ok := s.sessions[accessKeyID]
+	if !ok {
+		return RoleSession{}, false
+	}
+	return *session, true
+}
+
+var sessionNameForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
+func (s *STS) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.asked++
+	s.mu.Unlock()
+	if fault, fails := s.Faults.next(r); fails {
+		writeSTSError(w, fault.Status, fault.Code, fault.Message)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if err := r.ParseForm(); err != nil || r.PostForm.Get("Action") != "AssumeRoleWithWebIdentity" {
+		writeSTSError(w, http.StatusBadRequest, "InvalidAction", "Could not find operation")
+		return
+	}
+	session, status, code, message := s.grant(r)
+	if code != "" {
+		writeSTSError(w, status, code, message)
+		return
+	}
+	writeSTSAnswer(w, session)
+}
+
+func (s *STS) grant(r *http.Request) (session *RoleSession, status int, code, message string) {
+	form := r.PostForm
+	session = &RoleSession{RoleARN: form.Get("RoleArn"), Name: form.Get("RoleSessionName"), Policy: form.Get("Policy")}
+	if !sessionNameForm.MatchString(session.Name) {
+		return nil, http.StatusBadRequest, "ValidationError", "Value at 'roleSessionName' failed to satisfy constraint"
+	}
+	for n := 1; form.Get(fmt.Sprintf("PolicyArns.member.%d.arn", n)) != ""; n++ {
+		session.PolicyARNs = append(session.PolicyARNs, form.Get(fmt.Sprintf("PolicyArns.member.%d.arn", n)))
+	}
+	if session.Policy != "" && !json.Valid([]byte(session.Policy)) {
+		return nil, http.StatusBadRequest, "MalformedPolicyDocument", "This policy contains invalid Json"
+	}
+	seconds, err := strconv.Atoi(form.Get("DurationSeconds"))
+	if err != nil || seconds < 900 || seconds > 43200 {
+		return nil, http.StatusBadRequest, "ValidationError", "The requested DurationSeconds is out of range"
+	}
+	session.Duration = time.Duration(seconds) * time.Second
+	subject, code, message := s.verify(r.Context(), form.Get("WebIdentityToken"))
+	if code != "" {
+		return nil, http.StatusBadRequest, code, message
+	}
+	if s.Untrusted[session.RoleARN] {
+		return nil, http.StatusForbidden, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+	}
+	session.Subject = subject
+	session.AccessKeyID, session.secret, session.token = "ASIA"+randomHex(8), randomHex(20), "session-"+randomHex(40)
+	life := session.Duration
+	if s.Life > 0 {
+		life = s.Life
+	}
+	session.Expires = time.Now().Add(life)
+	s.mu.Lock()
+	s.sessions[session.AccessKeyID] = session
+	s.granted = append(s.granted, session)
+	s.mu.Unlock()
+	return session, http.StatusOK, "", ""
+}
+
+func (s *STS) verify(ctx context.Context, token string) (subject, code, message string) {
+	provider, err := oidc.NewProvider(ctx, s.issuer)
+	if err != nil {
+		return "", "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider"
+	}
+	verified, err := provider.Verifier(&oidc.Config{ClientID: s.audience, SkipExpiryCheck: true}).Verify(ctx, token)
+	if err != nil {
+		return "", "InvalidIdentityToken", "The web identity token provided is not valid"
+	}
+	if verified.Expiry.Before(time.Now()) {
+		return "", "ExpiredTokenException", "The web identity token that was passed is expired"
+	}
+	return verified.Subject, "", ""
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+func writeSTSError(w http.ResponseWriter, status int, code, message string) {
+	type errorXML struct {
+		XMLName   xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ ErrorResponse"`
+		Type      string   `xml:"Error>Type"`
+		Code      string   `xml:"Error>Code"`
+		Message   string   `xml:"Error>Message"`
+		RequestID string   `xml:"RequestId"`
+	}
+	writeXML(w, status, errorXML{Type: "Sender", Code: code, Message: message, RequestID: randomHex(8)})
+}
+
+func writeSTSAnswer(w http.ResponseWriter, s *RoleSession) {
+	type result struct {
+		AccessKeyID     string `xml:"Credentials>AccessKeyId"`
+		SecretAccessKey string `xml:"Credentials>SecretAccessKey"`
+		SessionToken    string `xml:"Credentials>SessionToken"`
+		Expiration      string `xml:"Credentials>Expiration"`
+		Subject         string `xml:"SubjectFromWebIdentityToken"`
+		ARN             string `xml:"AssumedRoleUser>Arn"`
+		ID              string `xml:"AssumedRoleUser>AssumedRoleId"`
+	}
+	type answerXML struct {
+		XMLName   xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleWithWebIdentityResponse"`
+		Result    result   `xml:"AssumeRoleWithWebIdentityResult"`
+		RequestID string   `xml:"ResponseMetadata>RequestId"`
+	}
+	writeXML(w, http.StatusOK, answerXML{RequestID: randomHex(8), Result: result{
+		AccessKeyID: s.AccessKeyID, SecretAccessKey: s.secret, SessionToken: s.token,
+		Expiration: s.Expires.UTC().Format("2006-01-02T15:04:05.000Z"), Subject: s.Subject,
+		ARN: s.RoleARN + "/" + s.Name, ID: "AROASTANDIN:" + s.Name,
+	}})
+}
+
+func writeXML(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "text/xml")
+	w.WriteHeader(status)
+	_ = xml.NewEncoder(w).Encode(value) // the client may be gone
+}
