@@ -86,8 +86,10 @@ type keySet struct {
 
 	current atomic.Pointer[publishedKeys]
 
-	mu         sync.Mutex
-	attempted  time.Time
+	mu sync.Mutex
+	// demanded is when a token last made keys be fetched; the refresh does not
+	// count, or a key that is new since would be unknown for a while.
+	demanded   time.Time
 	attemptErr error
 	inFlight   chan struct{}
 }
@@ -101,7 +103,7 @@ func newKeySet(issuer, jwksURL string, client *http.Client) *keySet {
 func (k *keySet) run(ctx context.Context) {
 	for {
 		wait := keyRefresh
-		if err := k.fetch(ctx, 0); err != nil {
+		if err := k.fetch(ctx, false); err != nil {
 			slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
 			wait = unknownKeyPause
 		}
@@ -113,15 +115,18 @@ func (k *keySet) run(ctx context.Context) {
 	}
 }
 
-// fetch gets the keys unless somebody tried within pause; then it gives that
-// outcome. Everybody who comes while a fetch is under way waits for it. The
-// fetch itself outlives the one who began it.
-func (k *keySet) fetch(ctx context.Context, pause time.Duration) error {
+// fetch gets the keys. On demand of a token it does so at most once in
+// unknownKeyPause and gives the last outcome otherwise. Everybody who comes
+// while a fetch is under way waits for it; it outlives the one who began it.
+func (k *keySet) fetch(ctx context.Context, onDemand bool) error {
 	k.mu.Lock()
 	if k.inFlight == nil {
-		if pause > 0 && time.Since(k.attempted) < pause {
-			defer k.mu.Unlock()
-			return k.attemptErr
+		if onDemand {
+			if time.Since(k.demanded) < unknownKeyPause {
+				defer k.mu.Unlock()
+				return k.attemptErr
+			}
+			k.demanded = time.Now()
 		}
 		k.inFlight = make(chan struct{})
 		go k.fetchNow(context.WithoutCancel(ctx))
@@ -146,7 +151,7 @@ func (k *keySet) fetchNow(ctx context.Context) {
 		k.current.Store(published)
 	}
 	k.mu.Lock()
-	k.attempted, k.attemptErr = time.Now(), err
+	k.attemptErr = err
 	close(k.inFlight)
 	k.inFlight = nil
 	k.mu.Unlock()
@@ -281,7 +286,7 @@ func (k *keySet) verify(ctx context.Context, raw string) ([]byte, thumbprint, er
 	stale := published == nil || time.Since(published.fetched) > 2*keyRefresh
 	candidates := published.candidates(header.KeyID, header.Algorithm)
 	if len(candidates) == 0 || stale {
-		if err := k.fetch(ctx, unknownKeyPause); err != nil {
+		if err := k.fetch(ctx, true); err != nil {
 			return nil, thumbprint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		candidates = k.current.Load().candidates(header.KeyID, header.Algorithm)

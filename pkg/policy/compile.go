@@ -11,6 +11,7 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 )
@@ -48,6 +49,7 @@ type Set struct {
 	templates map[string]policyList
 	static    types.EntityMap
 	tools     map[string]*savedTool
+	targets   *lru.Cache[targetKey, *target]
 	pod       types.Record
 	logOnly   bool
 }
@@ -62,7 +64,11 @@ func (s *Set) LogOnly() bool { return s.logOnly }
 // is nil when the auth-config has no authorization. Warnings are things that
 // are allowed and probably not meant.
 func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, errs authconfig.Errors) {
-	set = &Set{pod: pod.record(), static: types.EntityMap{}, forbids: map[cedar.PolicyID]bool{}, templates: map[string]policyList{}}
+	targets, err := lru.New[targetKey, *target](maxTargets)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	set = &Set{targets: targets, pod: pod.record(), static: types.EntityMap{}, forbids: map[cedar.PolicyID]bool{}, templates: map[string]policyList{}}
 	if config.Tools != nil {
 		tools, toolErrs := parseTools(config.Tools)
 		errs = append(errs, toolErrs...)

@@ -45,15 +45,15 @@ func (s *Set) Decide(r Request) Decision {
 	if r.Action == CallTool && IsReservedTool(r.Name) {
 		return Decision{Reserved: true}
 	}
-	entities := s.entitiesOf(&r)
 	input, err := inputRecord(r.Arguments, s.inputType(&r))
 	if err != nil {
 		return Decision{Errors: []string{argumentError(err)}}
 	}
-	decision, diagnostic := cedar.Authorize(s.policies, entities, cedar.Request{
+	t := s.targetOf(&r)
+	decision, diagnostic := cedar.Authorize(t.policies, s.entities(&r, t), cedar.Request{
 		Principal: r.Principal.entity.UID,
-		Action:    entities.action.UID,
-		Resource:  entities.resource.UID,
+		Action:    t.action.UID,
+		Resource:  t.resource.UID,
 		Context:   s.context(&r, input),
 	})
 	return s.decision(decision, &diagnostic)
@@ -101,73 +101,5 @@ func (s *Set) context(r *Request, input types.Value) types.Record {
 		"role":   types.String(r.Role),
 		"pod":    s.pod,
 		"now":    types.NewDatetime(r.Now),
-	})
-}
-
-// requestEntities are the entities of one request before the static ones.
-type requestEntities struct {
-	principal *types.Entity
-	action    types.Entity
-	resource  types.Entity
-	static    types.EntityMap
-}
-
-// Get implements cedar.EntityGetter.
-func (e *requestEntities) Get(uid types.EntityUID) (types.Entity, bool) {
-	switch uid {
-	case e.principal.UID:
-		return *e.principal, true
-	case e.resource.UID:
-		return e.resource, true
-	case e.action.UID:
-		return e.action, true
-	}
-	entity, ok := e.static[uid]
-	return entity, ok
-}
-
-var inCallTool = types.NewEntityUIDSet(callToolUID)
-
-func (s *Set) entitiesOf(r *Request) *requestEntities {
-	e := &requestEntities{principal: &r.Principal.entity, static: s.static}
-	e.resource.Parents = types.NewEntityUIDSet(types.NewEntityUID(typeServer, types.String(r.Server)))
-	name := types.String(r.Name)
-	switch r.Action {
-	case CallTool:
-		e.action = types.Entity{UID: actionUID(r.Name), Parents: inCallTool}
-		e.resource.UID = types.NewEntityUID(typeTool, name)
-		e.resource.Attributes = s.toolAttributes(r.Name)
-	case ReadResource:
-		e.action = types.Entity{UID: readResourceUID}
-		e.resource.UID = types.NewEntityUID(typeResource, name)
-		e.resource.Attributes = types.NewRecord(types.RecordMap{"uri": name})
-	case GetPrompt:
-		e.action = types.Entity{UID: getPromptUID}
-		e.resource.UID = types.NewEntityUID(typePrompt, name)
-		e.resource.Attributes = types.NewRecord(types.RecordMap{"name": name})
-	}
-	return e
-}
-
-// toolAttributes are a tool's name and hints: from tools.json, else MCP's
-// defaults. They are never learned from traffic, so that a restart changes no
-// decision.
-func (s *Set) toolAttributes(name string) types.Record {
-	var hints toolHints
-	if tool := s.tools[name]; tool != nil {
-		hints = tool.hints
-	}
-	hint := func(value *bool, fallback bool) types.Value {
-		if value != nil {
-			return types.Boolean(*value)
-		}
-		return types.Boolean(fallback)
-	}
-	return types.NewRecord(types.RecordMap{
-		"name":        types.String(name),
-		"readOnly":    hint(hints.ReadOnly, false),
-		"destructive": hint(hints.Destructive, true),
-		"idempotent":  hint(hints.Idempotent, false),
-		"openWorld":   hint(hints.OpenWorld, true),
 	})
 }

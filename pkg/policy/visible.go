@@ -17,11 +17,11 @@ func (s *Set) CouldAllow(ctx context.Context, r Request) Decision {
 	if r.Action == CallTool && IsReservedTool(r.Name) {
 		return Decision{Reserved: true}
 	}
-	entities := s.entitiesOf(&r)
-	return s.partial(ctx, s.policies, entities, batch.Request{
+	t := s.targetOf(&r)
+	return s.partial(ctx, t.policies, s.entities(&r, t), batch.Request{
 		Principal: r.Principal.entity.UID,
-		Action:    entities.action.UID,
-		Resource:  entities.resource.UID,
+		Action:    t.action.UID,
+		Resource:  t.resource.UID,
 		Context:   s.context(&r, batch.Ignore()),
 	})
 }
@@ -29,11 +29,11 @@ func (s *Set) CouldAllow(ctx context.Context, r Request) Decision {
 // CouldReadTemplate answers whether some resource of the server, with whatever
 // URI, may be read. Name and Arguments of the request are not looked at.
 func (s *Set) CouldReadTemplate(ctx context.Context, r Request) Decision {
-	r.Action = ReadResource
-	entities := s.entitiesOf(&r)
-	return s.partial(ctx, s.templates[r.Server], entities, batch.Request{
+	r.Action, r.Name = ReadResource, ""
+	t := s.targetOf(&r)
+	return s.partial(ctx, s.templates[r.Server], s.entities(&r, t), batch.Request{
 		Principal: r.Principal.entity.UID,
-		Action:    entities.action.UID,
+		Action:    t.action.UID,
 		Resource:  batch.Ignore(),
 		Context:   s.context(&r, batch.Ignore()),
 	})

@@ -131,29 +131,25 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	// Asks proxies in between not to hold events back.
 	c.w.Header().Set("X-Accel-Buffering", "no")
 	c.begin(answer.StatusCode)
-	control := http.NewResponseController(c.w)
+	out := newFlushWriter(c.w)
+	defer out.stop()
 	if c.stream {
 		// The record of a stream is written when it opens: it may last hours.
 		c.record()
-	}
-	// The client has to see that its stream is open, also when the first event
-	// is long in coming.
-	if err := control.Flush(); err != nil {
-		return nil
 	}
 	view := c.visibility()
 	private := view.private()
 	rewriter := mcp.NewEventRewriter(maxMessage, func(data []byte) ([]byte, error) {
 		return mcp.FilterMessage(data, view, private)
 	})
-	err := mcp.RewriteEvents(c.w, control.Flush, answer.Body, rewriter)
+	err := mcp.RewriteEvents(out, out.Flush, answer.Body, rewriter)
 	switch {
 	case err == nil || c.r.Context().Err() != nil:
 		return nil
 	case errors.Is(err, mcp.ErrUnreadable) || errors.Is(err, mcp.ErrTooLarge):
 		slog.Warn("an upstream's stream was ended", "upstream", c.upstream.name, "error", err)
 		f := badGateway("the upstream's answer cannot be read")
-		c.endWithError(f)
+		_, _ = out.Write(c.lastEvent(f)) // the client may be gone
 		return f
 	case c.stream:
 		// The token expired, the server stops, or the upstream went away: the
@@ -166,8 +162,8 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	panic(http.ErrAbortHandler)
 }
 
-// endWithError sends the failure as the stream's last event.
-func (c *call) endWithError(f *failure) {
+// lastEvent is the failure as an event.
+func (c *call) lastEvent(f *failure) []byte {
 	event := append([]byte("\ndata: "), f.body(c.messages)...)
-	_, _ = c.w.Write(append(event, "\n\n"...)) // the client may be gone
+	return append(event, "\n\n"...)
 }

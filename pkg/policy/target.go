@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+)
+
+// Bounds of the targets that are remembered; names come from callers.
+const (
+	maxTargets    = 2048
+	maxTargetName = 128
+)
+
+// targetKey is what a target follows from.
+type targetKey struct {
+	action Action
+	server string
+	name   string
+}
+
+// target is what a request is about, with the policies whose action scope fits.
+// Making records is the dearest part of a decision, so targets are kept.
+type target struct {
+	action   types.Entity
+	resource types.Entity
+	policies policyList
+}
+
+func (s *Set) targetOf(r *Request) *target {
+	key := targetKey{action: r.Action, server: r.Server, name: r.Name}
+	if len(r.Name) > maxTargetName {
+		return s.newTarget(key)
+	}
+	if known, ok := s.targets.Get(key); ok {
+		return known
+	}
+	t := s.newTarget(key)
+	s.targets.Add(key, t)
+	return t
+}
+
+var inCallTool = types.NewEntityUIDSet(callToolUID)
+
+func (s *Set) newTarget(key targetKey) *target {
+	t := &target{}
+	t.resource.Parents = types.NewEntityUIDSet(types.NewEntityUID(typeServer, types.String(key.server)))
+	name := types.String(key.name)
+	switch key.action {
+	case CallTool:
+		t.action = types.Entity{UID: actionUID(key.name), Parents: inCallTool}
+		t.resource.UID = types.NewEntityUID(typeTool, name)
+		t.resource.Attributes = s.toolAttributes(key.name)
+	case ReadResource:
+		t.action = types.Entity{UID: readResourceUID}
+		t.resource.UID = types.NewEntityUID(typeResource, name)
+		t.resource.Attributes = types.NewRecord(types.RecordMap{"uri": name})
+	case GetPrompt:
+		t.action = types.Entity{UID: getPromptUID}
+		t.resource.UID = types.NewEntityUID(typePrompt, name)
+		t.resource.Attributes = types.NewRecord(types.RecordMap{"name": name})
+	}
+	for _, p := range s.policies {
+		if actionScopeFits(policyAST(p.policy).Action, &t.action) {
+			t.policies = append(t.policies, p)
+		}
+	}
+	return t
+}
+
+// actionScopeFits leaves out policies whose action scope is false for the
+// action: they can neither decide nor fail.
+func actionScopeFits(scope ast.IsActionScopeNode, action *types.Entity) bool {
+	in := func(uid types.EntityUID) bool { return uid == action.UID || action.Parents.Contains(uid) }
+	switch s := scope.(type) {
+	case ast.ScopeTypeEq:
+		return s.Entity == action.UID
+	case ast.ScopeTypeIn:
+		return in(s.Entity)
+	case ast.ScopeTypeInSet:
+		for _, uid := range s.Entities {
+			if in(uid) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// toolAttributes are a tool's name and hints: from tools.json, else MCP's
+// defaults. They are never learned from traffic, so that a restart changes no
+// decision.
+func (s *Set) toolAttributes(name string) types.Record {
+	var hints toolHints
+	if tool := s.tools[name]; tool != nil {
+		hints = tool.hints
+	}
+	hint := func(value *bool, fallback bool) types.Value {
+		if value != nil {
+			return types.Boolean(*value)
+		}
+		return types.Boolean(fallback)
+	}
+	return types.NewRecord(types.RecordMap{
+		"name":        types.String(name),
+		"readOnly":    hint(hints.ReadOnly, false),
+		"destructive": hint(hints.Destructive, true),
+		"idempotent":  hint(hints.Idempotent, false),
+		"openWorld":   hint(hints.OpenWorld, true),
+	})
+}
+
+// requestEntities are the entities of one request before the static ones.
+type requestEntities struct {
+	principal *types.Entity
+	target    *target
+	static    types.EntityMap
+}
+
+func (s *Set) entities(r *Request, t *target) *requestEntities {
+	return &requestEntities{principal: &r.Principal.entity, target: t, static: s.static}
+}
+
+// Get implements cedar.EntityGetter.
+func (e *requestEntities) Get(uid types.EntityUID) (types.Entity, bool) {
+	switch uid {
+	case e.principal.UID:
+		return *e.principal, true
+	case e.target.resource.UID:
+		return e.target.resource, true
+	case e.target.action.UID:
+		return e.target.action, true
+	}
+	entity, ok := e.static[uid]
+	return entity, ok
+}
