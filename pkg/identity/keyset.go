@@ -102,10 +102,15 @@ func newKeySet(issuer, jwksURL string, client *http.Client) *keySet {
 // last keys stay.
 func (k *keySet) run(ctx context.Context) {
 	for {
-		wait := keyRefresh
-		if err := k.fetch(ctx, false); err != nil {
-			slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
-			wait = unknownKeyPause
+		wait := unknownKeyPause
+		// A token may have made them be fetched already.
+		if k.age() >= keyRefresh {
+			if err := k.fetch(ctx, false); err != nil {
+				slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
+			}
+		}
+		if left := keyRefresh - k.age(); left > 0 {
+			wait = left
 		}
 		select {
 		case <-ctx.Done():
@@ -113,6 +118,14 @@ func (k *keySet) run(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// age is how long ago the keys were fetched.
+func (k *keySet) age() time.Duration {
+	if published := k.current.Load(); published != nil {
+		return time.Since(published.fetched)
+	}
+	return keyRefresh
 }
 
 // fetch gets the keys. On demand of a token it does so at most once in

@@ -1,0 +1,152 @@
+package proxy_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+// sessionUpstream issues one session id to everybody and streams on GET.
+func sessionUpstream(t *testing.T) string {
+	return plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch {
+		case r.Method == http.MethodGet:
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("Mcp-Session-Id", "the-session")
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"task":{"taskId":"t1"}}}`)
+		}
+	})
+}
+
+const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`
+
+func TestASessionBelongsToItsCaller(t *testing.T) {
+	b := newBed(t, bedOptions{upstreamURL: sessionUpstream(t)})
+	alice, bob := b.token("alice", nil), b.token("bob", nil)
+	session := withHeader("Mcp-Session-Id", "the-session")
+	ping := `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+	if got := b.post(alice, ping, session); got.status != http.StatusNotFound {
+		t.Errorf("a session that this sidecar does not know: %d", got.status)
+	}
+	if got := b.post(alice, initialize); got.status != http.StatusOK || got.header.Get("Mcp-Session-Id") != "the-session" {
+		t.Fatalf("initialize: %d %v", got.status, got.header)
+	}
+	if got := b.post(alice, ping, session); got.status != http.StatusOK {
+		t.Errorf("its caller: %d", got.status)
+	}
+	if got := b.post(b.token("alice", map[string]any{"jti": "2"}), ping, session); got.status != http.StatusOK {
+		t.Errorf("its caller with a new token: %d", got.status)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+		body := ""
+		if method == http.MethodPost {
+			body = ping
+		}
+		if got := b.do(method, bob, body, session); got.status != http.StatusNotFound {
+			t.Errorf("another caller, %s: %d", method, got.status)
+		}
+	}
+	if got := b.post(bob, initialize); got.status != http.StatusBadGateway {
+		t.Errorf("the upstream issues the id again: %d", got.status)
+	}
+	if got := b.do(http.MethodDelete, alice, "", session); got.status != http.StatusNoContent {
+		t.Errorf("delete: %d %s", got.status, got.body)
+	}
+	if got := b.post(alice, ping, session); got.status != http.StatusNotFound {
+		t.Errorf("a session that was deleted: %d", got.status)
+	}
+}
+
+func TestATaskBelongsToItsCaller(t *testing.T) {
+	b := newBed(t, bedOptions{upstreamURL: sessionUpstream(t)})
+	alice, bob := b.token("alice", nil), b.token("bob", nil)
+	get := `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t1"}}`
+	b.post(alice, initialize)
+	if got := b.post(alice, get); got.status != http.StatusOK || strings.Contains(got.body, "error") {
+		t.Errorf("its caller: %d %s", got.status, got.body)
+	}
+	if got := b.post(bob, get); !strings.Contains(got.body, "the task is not known") {
+		t.Errorf("another caller: %d %s", got.status, got.body)
+	}
+}
+
+func TestAStreamEndsWithItsToken(t *testing.T) {
+	b := newBed(t, bedOptions{upstreamURL: sessionUpstream(t)})
+	files := authconfig.Files{"auth-config.yaml": strings.Replace(b.files["auth-config.yaml"], "audience: countersign}", "audience: countersign, clockSkew: 0s}", 1)}
+	if err := b.server.Load(files); err != nil {
+		t.Fatal(err)
+	}
+	token := b.token("alice", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
+	b.post(token, initialize)
+	begun := time.Now()
+	got := b.do(http.MethodGet, token, "", withHeader("Mcp-Session-Id", "the-session"))
+	if took := time.Since(begun); got.status != http.StatusOK || took > 4*time.Second || took < 500*time.Millisecond {
+		t.Errorf("%d after %v", got.status, took)
+	}
+}
+
+func TestAReloadTakesGoodConfigsAndRefusesBadOnes(t *testing.T) {
+	b := newBed(t, bedOptions{mcp: statelessJSON, files: map[string]string{"p.cedar": oneToolPolicy}})
+	token := b.token("alice", nil)
+	echo, count := callTool(1, "echo", `{"text":"x"}`), callTool(1, "count", `{"to":1}`)
+	if got := b.post(token, echo); !strings.Contains(got.body, `"result"`) {
+		t.Fatal(got.body)
+	}
+	with := func(policies string) authconfig.Files {
+		return authconfig.Files{"auth-config.yaml": b.files["auth-config.yaml"], "p.cedar": policies}
+	}
+	if err := b.server.Load(with(`permit(principal, action == MCP::Action::"count", resource);`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.post(token, echo); !strings.Contains(got.body, "not allowed") {
+		t.Errorf("the old policy decides: %s", got.body)
+	}
+	if got := b.post(token, count); !strings.Contains(got.body, `"result"`) {
+		t.Errorf("the new policy does not decide: %s", got.body)
+	}
+	if asked := b.sts.Asked(); asked != 1 {
+		t.Errorf("credentials did not survive: %d exchanges", asked)
+	}
+	if fetched := b.issuer.KeyFetches.Load(); fetched != 1 {
+		t.Errorf("keys were fetched %d times", fetched)
+	}
+	for name, files := range map[string]authconfig.Files{
+		"a broken policy":     with("permit("),
+		"an unknown key":      {"auth-config.yaml": b.files["auth-config.yaml"], "p.ceder": oneToolPolicy},
+		"policies that go":    {"auth-config.yaml": b.files["auth-config.yaml"]},
+		"no auth-config.yaml": {},
+	} {
+		if err := b.server.Load(files); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	if status := b.server.Status(); status.Refused == "" || status.Policies != 1 {
+		t.Errorf("status %+v", status)
+	}
+	if got := b.post(token, count); !strings.Contains(got.body, `"result"`) {
+		t.Errorf("the last good config is not in use: %s", got.body)
+	}
+}
+
+func TestCredentialsOfOneTokenServeNoOther(t *testing.T) {
+	b := newBed(t, bedOptions{mcp: statelessJSON})
+	for range 2 {
+		for _, id := range []string{"1", "2"} {
+			b.post(b.token("alice", map[string]any{"jti": id, "iat": 1}), callTool(1, "echo", `{"text":"x"}`))
+		}
+	}
+	if asked := b.sts.Asked(); asked != 2 {
+		t.Errorf("%d exchanges for two tokens of one caller", asked)
+	}
+}

@@ -1,0 +1,147 @@
+package rolemap
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+func role(t *testing.T, name string) authconfig.RoleARN {
+	t.Helper()
+	arn, err := authconfig.ParseRoleARN("arn:aws:iam::123456789012:role/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arn
+}
+
+func mapper(t *testing.T, fallback bool) *Mapper {
+	t.Helper()
+	one, ten := 1, 10
+	config := &authconfig.AWSSTS{RoleClaim: "groups", SessionNameClaim: "sub", RoleMappings: []authconfig.RoleMapping{
+		{Claim: "late", Role: role(t, "Late")},
+		{Claim: "readers", Role: role(t, "Readers"), Priority: &ten},
+		{Matcher: `"admins" in claims["groups"] && claims["org"] == "eng"`, Role: role(t, "Admins"), Priority: &one},
+		{Matcher: `claims.level >= 5`, Role: role(t, "Level"), Priority: &ten},
+		{Claim: "later", Role: role(t, "Later")},
+	}}
+	if fallback {
+		config.FallbackRole = role(t, "Fallback")
+	}
+	m, errs := Compile(config)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	return m
+}
+
+func TestTheFirstMappingInPriorityOrderWins(t *testing.T) {
+	for name, c := range map[string]struct {
+		claims map[string]any
+		want   string
+	}{
+		"a claim in a list":                 {map[string]any{"groups": []any{"x", "readers"}}, "Readers"},
+		"a claim that is a string":          {map[string]any{"groups": "readers"}, "Readers"},
+		"a string is not split":             {map[string]any{"groups": "readers late"}, "Fallback"},
+		"a lower number first":              {map[string]any{"groups": []any{"readers", "admins"}, "org": "eng"}, "Admins"},
+		"the matcher is false":              {map[string]any{"groups": []any{"readers", "admins"}, "org": "ops"}, "Readers"},
+		"a matcher that fails is no match":  {map[string]any{"groups": []any{"late"}}, "Late"},
+		"no priority comes last, in order":  {map[string]any{"groups": []any{"later", "late"}}, "Late"},
+		"numbers compare across types":      {map[string]any{"level": 5.5}, "Level"},
+		"a missing claim is no match":       {map[string]any{}, "Fallback"},
+		"a claim of another type":           {map[string]any{"groups": map[string]any{"readers": true}}, "Fallback"},
+		"a list with values of other types": {map[string]any{"groups": []any{int64(1), nil, "late"}}, "Late"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.claims["sub"] = "alice"
+			got, err := mapper(t, true).Select(c.claims)
+			if err != nil || got.Role.Name() != c.want {
+				t.Errorf("%v, %v; want %s", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestWithoutAFallbackThereMayBeNoRole(t *testing.T) {
+	if _, err := mapper(t, false).Select(map[string]any{"sub": "alice"}); !errors.Is(err, ErrNoRole) {
+		t.Error(err)
+	}
+	var name *SessionNameError
+	if _, err := mapper(t, true).Select(map[string]any{}); !errors.As(err, &name) {
+		t.Error(err)
+	}
+}
+
+func TestMatcherErrorsHavePathAndPosition(t *testing.T) {
+	for matcher, want := range map[string]string{
+		`"x" in claim["groups"]`: `spec.awsSts.roleMappings[0].matcher: 1:8: undeclared reference to 'claim'`,
+		`claims.org ==`:          `spec.awsSts.roleMappings[0].matcher: 1:`,
+		`"text"`:                 `spec.awsSts.roleMappings[0].matcher: 1:1: must be a boolean, not string`,
+	} {
+		_, errs := Compile(&authconfig.AWSSTS{RoleMappings: []authconfig.RoleMapping{{Matcher: matcher, Role: role(t, "R")}}})
+		if len(errs) == 0 || !strings.HasPrefix(errs[0].Error(), want) {
+			t.Errorf("%s: %v, want %s", matcher, errs, want)
+		}
+	}
+}
+
+func TestAMatcherThatCostsTooMuchIsNoMatch(t *testing.T) {
+	groups := make([]any, 2000)
+	for i := range groups {
+		groups[i] = "g"
+	}
+	m, errs := Compile(&authconfig.AWSSTS{RoleClaim: "groups", SessionNameClaim: "sub", RoleMappings: []authconfig.RoleMapping{
+		{Matcher: `claims.groups.all(a, claims.groups.all(b, claims.groups.all(c, a == b || b == c || a == c)))`, Role: role(t, "R")},
+	}})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if got, err := m.Select(map[string]any{"sub": "a", "groups": groups}); !errors.Is(err, ErrNoRole) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestClaimsAreFoundByNameAndByPath(t *testing.T) {
+	claims := map[string]any{
+		"https://example.com/groups": []any{"a"}, "realm_access": map[string]any{"roles": []any{"b"}, "x.y": "c"},
+		"a.b": "exact", "a": map[string]any{"b": "nested"},
+	}
+	for name, want := range map[string]string{"https://example.com/groups": "a", "realm_access.roles": "b", "realm_access.x.y": "c", "a.b": "exact"} {
+		value, ok := LookupClaim(claims, name)
+		if texts := ClaimTexts(value); !ok || len(texts) != 1 || texts[0] != want {
+			t.Errorf("%s: %v", name, value)
+		}
+	}
+	if value, ok := LookupClaim(claims, "a.c"); ok {
+		t.Error(value)
+	}
+}
+
+func TestSessionNamesAreAcceptedBySTSAndNeverShared(t *testing.T) {
+	for _, value := range []string{"alice", "alice@example.com", "550e8400-e29b-41d4-a716-446655440000", strings.Repeat("a", 64)} {
+		if got := SessionName(value); got != value {
+			t.Errorf("%q became %q", value, got)
+		}
+	}
+	seen := map[string]string{}
+	long := strings.Repeat("a", 65)
+	for _, value := range []string{"auth0|x", "auth0 x", "auth0-x", "a", "ü", "x\n", long, long + "b", "", SessionName("auth0|x"), SessionName(SessionName("auth0|x"))} {
+		name := SessionName(value)
+		if !sessionNameForm.MatchString(name) {
+			t.Errorf("%q: STS refuses %q", value, name)
+		}
+		if other, taken := seen[name]; taken {
+			t.Errorf("%q and %q share %q", value, other, name)
+		}
+		seen[name] = value
+	}
+}
+
+func TestExplainSaysWhy(t *testing.T) {
+	outcomes := mapper(t, true).Explain(map[string]any{"groups": "readers"})
+	if len(outcomes) != 5 || !strings.Contains(outcomes[0].Reason, "the matcher failed") || !outcomes[1].Matched {
+		t.Errorf("%+v", outcomes)
+	}
+}
