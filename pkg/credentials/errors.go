@@ -46,7 +46,7 @@ func kindOf(err error) Kind {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
 		var response *smithyhttp.ResponseError
-		if errors.As(err, &response) && !isUnavailableStatus(response.HTTPStatusCode()) && response.HTTPStatusCode() != http.StatusOK {
+		if errors.As(err, &response) && isRefusalStatus(response.HTTPStatusCode()) {
 			return KindOther
 		}
 		// No answer that could be read: network, TLS, timeout.
@@ -69,6 +69,11 @@ func kindOf(err error) Kind {
 		return KindUnavailable
 	}
 	return KindOther
+}
+
+// isRefusalStatus is false for 0, which stands for no answer at all.
+func isRefusalStatus(status int) bool {
+	return status >= http.StatusBadRequest && !isUnavailableStatus(status)
 }
 
 func isUnavailableStatus(status int) bool {

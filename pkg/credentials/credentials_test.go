@@ -1,0 +1,325 @@
+package credentials
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/countersign-io/countersign/e2e/standin"
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+type token string
+
+func (t token) Reveal() string            { return string(t) }
+func (t token) Digest() [sha256.Size]byte { return sha256.Sum256([]byte(t)) }
+
+// fakeSTS counts exchanges and does what a test wants.
+type fakeSTS struct {
+	count atomic.Int64
+	next  func(n int64) (aws.Credentials, error)
+}
+
+func (f *fakeSTS) Exchange(context.Context, string, *RoleSession) (aws.Credentials, error) {
+	return f.next(f.count.Add(1))
+}
+
+type results struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (r *results) Exchanged(result string, _ time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, result)
+}
+
+// clock is the time of a test.
+type clock struct{ nanos atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Unix(1_000_000, c.nanos.Load()) }
+func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
+
+func testCache(next func(n int64) (aws.Credentials, error)) (*Cache, *fakeSTS, *clock) {
+	sts, c := &fakeSTS{next: next}, &clock{}
+	cache := NewCache(sts, &results{})
+	cache.now = c.now
+	return cache, sts, c
+}
+
+func credential(id string, expires time.Time) aws.Credentials {
+	return aws.Credentials{AccessKeyID: id, SecretAccessKey: "s", SessionToken: "t", Expires: expires, CanExpire: true}
+}
+
+var session = &RoleSession{Name: "alice", Duration: time.Hour, Region: "us-east-1"}
+
+func TestManyWhoAskAtOnceShareOneExchange(t *testing.T) {
+	release := make(chan struct{})
+	cache, sts, c := testCache(nil)
+	sts.next = func(int64) (aws.Credentials, error) {
+		<-release
+		return credential("A", c.now().Add(time.Hour)), nil
+	}
+	key := KeyOf(token("t"), session)
+	// The first who asks goes away at once; the exchange goes on.
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := cache.Get(gone, key, token("t"), session); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if got, err := cache.Get(t.Context(), key, token("t"), session); err != nil || got.AccessKeyID != "A" {
+				t.Errorf("%v, %v", got.AccessKeyID, err)
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	close(release)
+	all.Wait()
+	if sts.count.Load() != 1 {
+		t.Errorf("%d exchanges", sts.count.Load())
+	}
+}
+
+func TestACredentialIsRenewedAheadOfItsEnd(t *testing.T) {
+	cache, sts, c := testCache(nil)
+	sts.next = func(n int64) (aws.Credentials, error) {
+		return credential(string(rune('A'+n-1)), c.now().Add(time.Hour)), nil
+	}
+	key := KeyOf(token("t"), session)
+	get := func() string {
+		got, err := cache.Get(t.Context(), key, token("t"), session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.AccessKeyID
+	}
+	if get() != "A" {
+		t.Fatal("first")
+	}
+	c.advance(54 * time.Minute)
+	if get() != "A" || sts.count.Load() != 1 {
+		t.Error("renewed too early")
+	}
+	c.advance(2 * time.Minute)
+	if get() != "A" {
+		t.Error("a renewal in the background was waited for")
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for get() != "B" {
+		if time.Now().After(deadline) {
+			t.Fatal("not renewed in the background")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if sts.count.Load() != 2 {
+		t.Errorf("%d exchanges", sts.count.Load())
+	}
+}
+
+func TestARenewalThatFailsLeavesTheCredentialInUse(t *testing.T) {
+	cache, sts, c := testCache(nil)
+	sts.next = func(n int64) (aws.Credentials, error) {
+		if n > 1 {
+			return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: errors.New("x")}
+		}
+		return credential("A", c.now().Add(time.Hour)), nil
+	}
+	key := KeyOf(token("t"), session)
+	for _, wait := range []time.Duration{0, 56 * time.Minute, time.Second, time.Second} {
+		c.advance(wait)
+		if got, err := cache.Get(t.Context(), key, token("t"), session); err != nil || got.AccessKeyID != "A" {
+			t.Errorf("%v, %v", got.AccessKeyID, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if sts.count.Load() != 2 {
+		t.Errorf("%d exchanges; a failed renewal was repeated at once", sts.count.Load())
+	}
+	c.advance(4 * time.Minute)
+	if _, err := cache.Get(t.Context(), key, token("t"), session); err == nil {
+		t.Error("an expired credential is in use")
+	}
+}
+
+func TestRefusalsAreRememberedAndThrottlingIsNot(t *testing.T) {
+	for kind, want := range map[Kind]int64{KindAccessDenied: 1, KindInvalidToken: 1, KindUnavailable: 3, KindOther: 3} {
+		cache, sts, c := testCache(func(int64) (aws.Credentials, error) {
+			return aws.Credentials{}, &Error{Kind: kind, cause: errors.New("x")}
+		})
+		key := KeyOf(token("t"), session)
+		for range 3 {
+			c.advance(time.Millisecond)
+			var failed *Error
+			if _, err := cache.Get(t.Context(), key, token("t"), session); !errors.As(err, &failed) || failed.Kind != kind {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+		if sts.count.Load() != want {
+			t.Errorf("%s: %d exchanges, want %d", kind, sts.count.Load(), want)
+		}
+		c.advance(5 * time.Second)
+		cache.Get(t.Context(), key, token("t"), session)
+		if sts.count.Load() != want+1 {
+			t.Errorf("%s: still remembered after 5 s", kind)
+		}
+	}
+}
+
+func TestARefusedCredentialIsReplacedOnceIn30Seconds(t *testing.T) {
+	cache, sts, c := testCache(nil)
+	sts.next = func(n int64) (aws.Credentials, error) {
+		return credential(string(rune('A'+n-1)), c.now().Add(time.Hour)), nil
+	}
+	key := KeyOf(token("t"), session)
+	first, _ := cache.Get(t.Context(), key, token("t"), session)
+	second, err := cache.Renew(t.Context(), key, token("t"), session, first)
+	if err != nil || second.AccessKeyID != "B" {
+		t.Fatalf("%v, %v", second.AccessKeyID, err)
+	}
+	// Somebody else was refused the old one too.
+	if got, err := cache.Renew(t.Context(), key, token("t"), session, first); err != nil || got.AccessKeyID != "B" {
+		t.Errorf("%v, %v", got.AccessKeyID, err)
+	}
+	if _, err := cache.Renew(t.Context(), key, token("t"), session, second); !errors.Is(err, ErrRenewedRecently) {
+		t.Errorf("%v", err)
+	}
+	c.advance(31 * time.Second)
+	if got, err := cache.Renew(t.Context(), key, token("t"), session, second); err != nil || got.AccessKeyID != "C" {
+		t.Errorf("%v, %v", got.AccessKeyID, err)
+	}
+	if sts.count.Load() != 3 {
+		t.Errorf("%d exchanges", sts.count.Load())
+	}
+}
+
+func TestEveryInputMakesAnotherKey(t *testing.T) {
+	role, _ := authconfig.ParseRoleARN("arn:aws:iam::123456789012:role/R")
+	seen := map[Key]string{}
+	for name, c := range map[string]struct {
+		token   token
+		session RoleSession
+	}{
+		"nothing":     {"t", RoleSession{}},
+		"token":       {"u", RoleSession{}},
+		"role":        {"t", RoleSession{Role: role}},
+		"name":        {"t", RoleSession{Name: "a"}},
+		"duration":    {"t", RoleSession{Duration: time.Hour}},
+		"policy":      {"t", RoleSession{Policy: "a"}},
+		"policy ARN":  {"t", RoleSession{PolicyARNs: []string{"a"}}},
+		"policy ARNs": {"t", RoleSession{PolicyARNs: []string{"a", "b"}}},
+		"joined ARNs": {"t", RoleSession{PolicyARNs: []string{"ab"}}},
+		"region":      {"t", RoleSession{Region: "a"}},
+	} {
+		key := KeyOf(c.token, &c.session)
+		if other, taken := seen[key]; taken {
+			t.Errorf("%s has the key of %s", name, other)
+		}
+		seen[key] = name
+	}
+}
+
+func TestSessionPolicy(t *testing.T) {
+	const own = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}`
+	arns := []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"}
+	for name, c := range map[string]struct {
+		guardrail    authconfig.Guardrail
+		own          string
+		arns         []string
+		allows, deny int
+	}{
+		"no guardrail, nothing":           {authconfig.GuardrailNone, "", nil, 0, 0},
+		"no guardrail, own":               {authconfig.GuardrailNone, own, nil, 1, 0},
+		"guardrail alone allows the role": {authconfig.GuardrailMCPOnly, "", nil, 1, 1},
+		"guardrail beside managed ones":   {authconfig.GuardrailMCPOnly, "", arns, 0, 1},
+		"guardrail in the own one":        {authconfig.GuardrailMCPOnly, own, nil, 1, 1},
+		"all three":                       {authconfig.GuardrailMCPOnly, own, arns, 1, 1},
+		"a list of statements":            {authconfig.GuardrailMCPOnly, `{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`, nil, 1, 1},
+		"an empty list of statements":     {authconfig.GuardrailMCPOnly, `{"Statement":[]}`, nil, 0, 1},
+	} {
+		got, err := SessionPolicy(c.guardrail, c.own, c.arns)
+		if err != nil || got != "" && !json.Valid([]byte(got)) {
+			t.Errorf("%s: %v, %s", name, err, got)
+		}
+		if strings.Count(got, `"Allow"`) != c.allows || strings.Count(got, DenyOutsideMCP) != c.deny {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	for name, own := range map[string]string{"no statement": `{"Version":"2012-10-17"}`, "an unknown member": `{"Statment":[]}`, "too long": `{"Statement":[{"Effect":"Allow","Action":"` + strings.Repeat("x", 2000) + `","Resource":"*"}]}`} {
+		if got, err := SessionPolicy(authconfig.GuardrailMCPOnly, own, nil); err == nil {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestErrorsOfSTSAreClassed(t *testing.T) {
+	issuer := standin.NewIssuer()
+	defer issuer.Close()
+	fake := standin.NewSTS(issuer.URL, "aud")
+	defer fake.Close()
+	t.Setenv("AWS_ENDPOINT_URL_STS", fake.URL)
+	sts := NewSTS(http.DefaultClient)
+	for _, c := range []struct {
+		status  int
+		code    string
+		message string
+		want    Kind
+		asked   int
+	}{
+		{403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", KindAccessDenied, 1},
+		{400, "InvalidIdentityToken", "Incorrect token audience", KindInvalidToken, 1},
+		{400, "ExpiredTokenException", "Token expired", KindInvalidToken, 1},
+		{400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider, please reference", KindUnavailable, 1},
+		{400, "IDPCommunicationError", "x", KindUnavailable, 2},
+		{400, "Throttling", "Rate exceeded", KindUnavailable, 1},
+		{429, "TooManyRequestsException", "x", KindUnavailable, 1},
+		{500, "InternalFailure", "x", KindUnavailable, 2},
+		{503, "ServiceUnavailable", "x", KindUnavailable, 2},
+		{400, "MalformedPolicyDocument", "x", KindOther, 1},
+		{403, "RegionDisabledException", "x", KindOther, 1},
+		{400, "IDPRejectedClaim", "x", KindOther, 1},
+	} {
+		before := fake.Asked()
+		fake.Faults.Set(standin.Fault{Status: c.status, Code: c.code, Message: c.message})
+		_, err := sts.Exchange(t.Context(), "secret-token", session)
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Kind != c.want {
+			t.Errorf("%s: %v, want %s", c.code, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret-token") {
+			t.Errorf("%s: the error tells the token", c.code)
+		}
+		if asked := fake.Asked() - before; asked != c.asked {
+			t.Errorf("%s: asked %d times, want %d", c.code, asked, c.asked)
+		}
+	}
+	fake.Close()
+	var failed *Error
+	if _, err := sts.Exchange(t.Context(), "x", session); !errors.As(err, &failed) || failed.Kind != KindUnavailable {
+		t.Errorf("unreachable: %v", err)
+	}
+}
+
+func TestEndpointVariables(t *testing.T) {
+	for want, set := range map[string]map[string]string{
+		"https://sts": {"AWS_ENDPOINT_URL_STS": "https://sts", "AWS_ENDPOINT_URL": "https://all"},
+		"https://all": {"AWS_ENDPOINT_URL": "https://all"},
+		"":            {"AWS_ENDPOINT_URL_STS": "https://sts", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+	} {
+		if got := configuredEndpoint(func(name string) string { return set[name] }); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
