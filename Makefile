@@ -38,7 +38,7 @@ bench: build ## Ratios to the upstream called directly and to a sign-only proxy
 
 .PHONY: conformance
 conformance: build ## MCP's official conformance suite, direct and through the sidecar
-	@hack/conformance/run.sh
+	@go run ./hack/conformance --sidecar $(BIN)/sidecar
 
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck where it can reach its database

@@ -228,7 +228,9 @@ func (m *Message) checkParams() error {
 		if m.Params.Name == "" {
 			return invalidf("params.name is missing")
 		}
-	case MethodReadResource, MethodSubscribe, MethodUnsubscribe:
+	case MethodReadResource:
+		// Not of subscribe and unsubscribe: they are gone in 2026-07-28, where the
+		// upstream has to say so whatever their params are.
 		if m.Params.URI == "" {
 			return invalidf("params.uri is missing")
 		}
