@@ -1,0 +1,235 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/countersign-io/countersign/e2e/standin"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "sidecar-")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "sidecar")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func config(upstream, issuer string) string {
+	return fmt.Sprintf(`apiVersion: countersign.io/v1alpha1
+kind: AuthConfig
+spec:
+  upstreams: [{name: aws, url: %q, region: us-east-1, service: aws-mcp}]
+  identity: {source: bearer, oidc: {issuer: %q, audience: aud}}
+  awsSts: {region: us-east-1, fallbackRoleArn: "arn:aws:iam::123456789012:role/F"}
+`, upstream, issuer)
+}
+
+// scene is the binary between stand-ins.
+type scene struct {
+	issuer  *standin.Issuer
+	sts     *standin.STS
+	aws     *standin.MCPServer
+	process *standin.Process
+	dir     string
+}
+
+func start(t *testing.T, policies string) *scene {
+	t.Helper()
+	s := &scene{issuer: standin.NewIssuer(), dir: t.TempDir()}
+	t.Cleanup(s.issuer.Close)
+	s.sts = standin.NewSTS(s.issuer.URL, "aud")
+	t.Cleanup(s.sts.Close)
+	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts, Stateless: true, JSON: true})
+	t.Cleanup(s.aws.Close)
+	var err error
+	s.process, err = standin.StartSidecar(t.Context(), binary, s.dir, map[string]string{
+		"auth-config.yaml": config(s.aws.URL, s.issuer.URL), "p.cedar": policies,
+	}, "AWS_ENDPOINT_URL_STS="+s.sts.URL, "AWS_ACCESS_KEY_ID=AMBIENT", "AWS_SECRET_ACCESS_KEY=ambient")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *scene) call(t *testing.T, tool string) string {
+	t.Helper()
+	arguments := map[string]string{"echo": `{"text":"hello"}`, "count": `{"to":1}`}[tool]
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, tool, arguments)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.process.URL+"/mcp", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	r.Header.Set("Authorization", "Bearer "+s.issuer.Token(map[string]any{"sub": "alice", "aud": "aud"}))
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestTheBinaryServesReloadsAndStops(t *testing.T) {
+	s := start(t, `permit(principal, action == MCP::Action::"echo", resource);`)
+	if got := s.call(t, "echo"); !strings.Contains(got, "hello") {
+		t.Fatal(got)
+	}
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": "countersign_sts_exchanges_total{result=\"success\"} 1", "/status": `"policies":1`} {
+		if got := get(t, s.process.Admin+path); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	reload := func(policies, want string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(s.dir, "p.cedar"), []byte(policies), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(5 * time.Second)
+		for !strings.Contains(get(t, s.process.Admin+"/status"), want) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no %s within 5 s: %s", want, get(t, s.process.Admin+"/status"))
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	reload(`permit(principal, action == MCP::Action::"count", resource); permit(principal, action == MCP::Action::"x", resource);`, `"policies":2`)
+	if got := s.call(t, "echo"); !strings.Contains(got, "not allowed") {
+		t.Error(got)
+	}
+	reload("permit(", `"refused":"invalid auth-config: p.cedar: 1:`)
+	if got := s.call(t, "count"); !strings.Contains(got, "counted") {
+		t.Error(got)
+	}
+	if err := s.process.Stop(); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	if s.sts.Asked() != 1 || s.aws.Refused.Load() != 0 {
+		t.Errorf("%d exchanges, %d bad signatures", s.sts.Asked(), s.aws.Refused.Load())
+	}
+	if strings.Count(s.process.Audit(), "\n") != 3 {
+		t.Errorf("audit:\n%s", s.process.Audit())
+	}
+	for _, text := range []string{s.process.Audit(), s.process.Log()} {
+		if strings.Contains(text, "eyJ") || strings.Contains(text, "session-") {
+			t.Error("a token or credential is in the output")
+		}
+	}
+}
+
+func TestARequestInFlightEndsBeforeTheBinaryDoes(t *testing.T) {
+	s := start(t, `permit(principal, action, resource);`)
+	s.call(t, "echo")
+	s.aws.Faults.Set(standin.Fault{Latency: time.Second})
+	done := make(chan string, 1)
+	go func() { done <- s.call(t, "echo") }()
+	time.Sleep(300 * time.Millisecond)
+	if err := s.process.Stop(); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	select {
+	case got := <-done:
+		if !strings.Contains(got, "hello") {
+			t.Error(got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the request was lost")
+	}
+}
+
+func run(t *testing.T, stdin string, arguments ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), binary, arguments...)
+	var out, errs bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errs
+	if err := command.Run(); err != nil && command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), command.ProcessState.ExitCode()
+}
+
+func TestMistakesOnTheCommandLineAreNamed(t *testing.T) {
+	good, workload := t.TempDir(), t.TempDir()
+	for dir, text := range map[string]string{
+		good:     config("https://aws-mcp.us-east-1.api.aws/mcp", "https://idp.example.com"),
+		workload: strings.Replace(config("https://aws-mcp.us-east-1.api.aws/mcp", "https://x.example"), "source: bearer", "source: serviceAccount", 1),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "auth-config.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bad := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bad, "auth-config.yaml"), []byte("kind: X\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		arguments []string
+		want      string
+	}{
+		"no config":                     {[]string{"proxy"}, `required flag(s) "config" not set`},
+		"a directory that is not there": {[]string{"proxy", "--config", "/nonexistent"}, "read auth-config directory"},
+		"a bad config":                  {[]string{"proxy", "--config", bad, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, "spec.upstreams: needs at least one entry"},
+		"a workload on the network":     {[]string{"proxy", "--config", workload, "--listen", ":0", "--admin", "127.0.0.1:0"}, "needs a loopback --listen address"},
+		"a bad log level":               {[]string{"proxy", "--config", good, "--log-level", "loud"}, "--log-level"},
+		"arguments without a tool":      {[]string{"explain", "--config", good, "--token", "-", "--arguments", "{}"}, "--arguments needs --tool"},
+		"a bad output":                  {[]string{"explain", "--config", good, "--token", "-", "-o", "xml"}, "--output"},
+		"a token that is not there":     {[]string{"explain", "--config", good, "--token", "/nonexistent"}, "--token"},
+		"an unknown command":            {[]string{"inject"}, "unknown command"},
+	} {
+		_, stderr, code := run(t, "", c.arguments...)
+		if code != 1 || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit %d, %s; want %q", name, code, stderr, c.want)
+		}
+	}
+}
+
+func TestExplainReadsATokenFromStandardInput(t *testing.T) {
+	issuer := standin.NewIssuer()
+	defer issuer.Close()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "auth-config.yaml"), []byte(config("https://aws-mcp.us-east-1.api.aws/mcp", issuer.URL)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := run(t, issuer.Token(map[string]any{"sub": "alice", "aud": "aud"})+"\n", "explain", "--config", dir, "--token", "-", "--tool", "x", "-o", "json")
+	if code != 0 || stderr != "" || !strings.Contains(stdout, `"accepted": true`) || !strings.Contains(stdout, `"role": "arn:aws:iam::123456789012:role/F"`) {
+		t.Errorf("exit %d\n%s\n%s", code, stdout, stderr)
+	}
+}

@@ -1,0 +1,80 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// oneWrite fails a test when a record comes in more than one write.
+type oneWrite struct {
+	t  *testing.T
+	mu sync.Mutex
+	n  int
+}
+
+func (w *oneWrite) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+	if bytes.Count(p, []byte("\n")) != 1 || !json.Valid(p) {
+		w.t.Errorf("a torn record: %q", p)
+	}
+	return len(p), nil
+}
+
+func TestARecordIsOneLineInOneWrite(t *testing.T) {
+	w := &oneWrite{t: t}
+	log := NewLog(w)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			log.Write(&Record{Time: time.Now(), Caller: "a\nb\"c", Tool: strings.Repeat("é", 3000), Decision: Allow, Policies: []string{"p"}, Arguments: jsontext.Value("{\n \"a\": 1}")})
+		})
+	}
+	all.Wait()
+	if w.n != 20 {
+		t.Errorf("%d writes", w.n)
+	}
+}
+
+func TestWhatARecordHolds(t *testing.T) {
+	var text bytes.Buffer
+	NewLog(&text).Write(&Record{
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), RequestID: "r", TraceID: "t", Caller: "c", Issuer: "i", SessionName: "s", Role: "role",
+		Upstream: "u", HTTPMethod: "POST", Method: "tools/call", Tool: "x", Decision: Deny, Reason: "policy", NotEnforced: true,
+		Policies: []string{"a", "b"}, Errors: []string{"e"}, Status: 200, Duration: 1500 * time.Microsecond, UpstreamRequestID: "q",
+	})
+	want := `{"time":"2026-01-02T03:04:05.000006Z","requestId":"r","traceId":"t","caller":"c","issuer":"i","sessionName":"s","role":"role","upstream":"u","httpMethod":"POST","method":"tools/call","tool":"x","decision":"deny","reason":"policy","enforced":false,"policies":["a","b"],"errors":["e"],"status":200,"durationMs":1.5,"upstreamRequestId":"q"}` + "\n"
+	if text.String() != want {
+		t.Errorf("got  %s\nwant %s", text.String(), want)
+	}
+}
+
+func TestLongArgumentsAreCut(t *testing.T) {
+	var text bytes.Buffer
+	NewLog(&text).Write(&Record{Arguments: jsontext.Value(`{"a":"` + strings.Repeat("x", 10000) + `"}`)})
+	var record map[string]any
+	if err := json.Unmarshal(text.Bytes(), &record); err != nil {
+		t.Fatal(err)
+	}
+	if cut, ok := record["argumentsTruncated"].(string); !ok || len(cut) > maxArguments || len(cut) < 1000 || record["arguments"] != nil {
+		t.Errorf("%d bytes", len(text.String()))
+	}
+}
+
+func TestAWriterThatFailsDoesNotStopRequests(t *testing.T) {
+	log := NewLog(failing{})
+	log.Write(&Record{})
+	log.Write(&Record{})
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("full") }
