@@ -51,6 +51,7 @@ type scene struct {
 	aws     *standin.MCPServer
 	process *standin.Process
 	dir     string
+	token   string
 }
 
 func start(t *testing.T, policies string) *scene {
@@ -61,6 +62,7 @@ func start(t *testing.T, policies string) *scene {
 	t.Cleanup(s.sts.Close)
 	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts, Stateless: true, JSON: true})
 	t.Cleanup(s.aws.Close)
+	s.token = s.issuer.Token(map[string]any{"sub": "alice", "aud": "aud"})
 	var err error
 	s.process, err = standin.StartSidecar(t.Context(), binary, s.dir, map[string]string{
 		"auth-config.yaml": config(s.aws.URL, s.issuer.URL), "p.cedar": policies,
@@ -81,7 +83,7 @@ func (s *scene) call(t *testing.T, tool string) string {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
-	r.Header.Set("Authorization", "Bearer "+s.issuer.Token(map[string]any{"sub": "alice", "aud": "aud"}))
+	r.Header.Set("Authorization", "Bearer "+s.token)
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)

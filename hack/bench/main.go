@@ -112,9 +112,9 @@ func run(ctx context.Context, binary string, rounds int, length time.Duration, j
 func print(targets []*target, exchanges int, lag time.Duration, memory float64) {
 	direct, signOnly, ours := targets[0], targets[1], targets[2]
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprintln(w, "target\tmedian, 1 connection\tto (a)\tto (b)\trequests/s, 16 connections\tto (a)\tto (b)\t")
+	_, _ = fmt.Fprintln(w, "target\tmedian, 1 connection\tto (a)\tto (b)\trequests/s, 16 connections\tto (a)\tto (b)\t")
 	for _, t := range targets {
-		fmt.Fprintf(w, "%s\t%v\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\t\n", t.name, t.median().Round(100*time.Nanosecond),
+		_, _ = fmt.Fprintf(w, "%s\t%v\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\t\n", t.name, t.median().Round(100*time.Nanosecond),
 			ratio(t.median(), direct.median()), ratio(t.median(), signOnly.median()),
 			t.throughput(), t.throughput()/direct.throughput(), t.throughput()/signOnly.throughput())
 	}

@@ -69,7 +69,7 @@ func TestLongArgumentsAreCut(t *testing.T) {
 	}
 }
 
-func TestAWriterThatFailsDoesNotStopRequests(t *testing.T) {
+func TestAWriterThatFailsDoesNotStopRequests(*testing.T) {
 	log := NewLog(failing{})
 	log.Write(&Record{})
 	log.Write(&Record{})

@@ -257,7 +257,7 @@ func TestSessionPolicy(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	for name, own := range map[string]string{"no statement": `{"Version":"2012-10-17"}`, "an unknown member": `{"Statment":[]}`, "too long": `{"Statement":[{"Effect":"Allow","Action":"` + strings.Repeat("x", 2000) + `","Resource":"*"}]}`} {
+	for name, own := range map[string]string{"no statement": `{"Version":"2012-10-17"}`, "an unknown member": `{"Statements":[]}`, "too long": `{"Statement":[{"Effect":"Allow","Action":"` + strings.Repeat("x", 2000) + `","Resource":"*"}]}`} {
 		if got, err := SessionPolicy(authconfig.GuardrailMCPOnly, own, nil); err == nil {
 			t.Errorf("%s: %s", name, got)
 		}

@@ -211,7 +211,7 @@ func TestAVerifiedTokenEndsWithItsKey(t *testing.T) {
 	issuer.AddKey(jose.RS256)
 	issuer.DropKeys()
 	// The refresh that comes every five minutes.
-	if err := b.keys.fetch(t.Context(), false); err != nil {
+	if err := b.keys.fetch(t.Context(), false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Authenticate(t.Context(), token); err == nil {

@@ -105,7 +105,7 @@ func (k *keySet) run(ctx context.Context) {
 		wait := unknownKeyPause
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
-			if err := k.fetch(ctx, false); err != nil {
+			if err := k.fetch(ctx, false, nil); err != nil {
 				slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
 			}
 		}
@@ -128,13 +128,19 @@ func (k *keySet) age() time.Duration {
 	return keyRefresh
 }
 
-// fetch gets the keys. On demand of a token it does so at most once in
-// unknownKeyPause and gives the last outcome otherwise. Everybody who comes
+// fetch gets the keys. On demand of a token, for which the keys seen did not do,
+// it does so at most once in unknownKeyPause and gives the last outcome
+// otherwise. Everybody who comes
 // while a fetch is under way waits for it; it outlives the one who began it.
-func (k *keySet) fetch(ctx context.Context, onDemand bool) error {
+func (k *keySet) fetch(ctx context.Context, onDemand bool, seen *publishedKeys) error {
 	k.mu.Lock()
 	if k.inFlight == nil {
 		if onDemand {
+			if k.current.Load() != seen {
+				// Newer keys came while the token was looked at.
+				defer k.mu.Unlock()
+				return nil
+			}
 			if time.Since(k.demanded) < unknownKeyPause {
 				defer k.mu.Unlock()
 				return k.attemptErr
@@ -299,7 +305,7 @@ func (k *keySet) verify(ctx context.Context, raw string) ([]byte, thumbprint, er
 	stale := published == nil || time.Since(published.fetched) > 2*keyRefresh
 	candidates := published.candidates(header.KeyID, header.Algorithm)
 	if len(candidates) == 0 || stale {
-		if err := k.fetch(ctx, true); err != nil {
+		if err := k.fetch(ctx, true, published); err != nil {
 			return nil, thumbprint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		candidates = k.current.Load().candidates(header.KeyID, header.Algorithm)

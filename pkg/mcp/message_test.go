@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -21,12 +22,12 @@ func TestParseTakesWhatTheProtocolAllows(t *testing.T) {
 		"unknown members":                   {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","requestState":"s","x":{}},"y":1}`, func(b *Body) bool { return b.Messages[0].Params.Name == "t" }},
 		"null arguments":                    {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":null}}`, func(b *Body) bool { return len(b.Messages[0].Params.Arguments) == 0 }},
 		"subscriptions":                     {`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["a","b"]}}}`, func(b *Body) bool { return len(b.Messages[0].Params.Subscriptions) == 2 }},
-		"white space around the message":    {" \n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n ", func(b *Body) bool { return true }},
+		"white space around the message":    {" \n{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n ", func(*Body) bool { return true }},
 		"a name with escapes is decoded":    {`{"jsonrpc":"2.0","id":1,"method":"tools\/call","params":{"name":"\u0074"}}`, func(b *Body) bool { return b.Messages[0].Method == "tools/call" && b.Messages[0].Params.Name == "t" }},
 		"a completion's ref":                {`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":"v"}}}`, func(b *Body) bool { return b.Messages[0].Params.Ref.Name == "p" }},
-		"an empty cursor":                   {`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""}}`, func(b *Body) bool { return true }},
+		"an empty cursor":                   {`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""}}`, func(*Body) bool { return true }},
 		"a number as long as it likes":      {`{"jsonrpc":"2.0","id":123456789012345678901234567890,"method":"ping"}`, func(b *Body) bool { return len(b.Messages[0].ID) == 30 }},
-		"a deep but not too deep structure": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}}`, func(b *Body) bool { return true }},
+		"a deep but not too deep structure": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}}`, func(*Body) bool { return true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body, err := Parse([]byte(c.body))
@@ -76,8 +77,8 @@ func TestParseRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(c.body))
-			invalid, ok := err.(*InvalidMessageError)
-			if !ok || invalid.Code != c.code {
+			var invalid *InvalidMessageError
+			if !errors.As(err, &invalid) || invalid.Code != c.code {
 				t.Errorf("%#v, want code %d", err, c.code)
 			}
 		})
@@ -86,7 +87,8 @@ func TestParseRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 
 func TestAnInvalidMessageKeepsItsID(t *testing.T) {
 	_, err := Parse([]byte(`{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":1}}`))
-	if invalid, ok := err.(*InvalidMessageError); !ok || string(invalid.ID) != `"x"` {
+	var invalid *InvalidMessageError
+	if !errors.As(err, &invalid) || string(invalid.ID) != `"x"` {
 		t.Errorf("%#v", err)
 	}
 }
@@ -110,7 +112,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		body, err := Parse(data)
 		if err != nil {
-			if _, ok := err.(*InvalidMessageError); !ok {
+			var invalid *InvalidMessageError
+			if !errors.As(err, &invalid) {
 				t.Fatalf("%T", err)
 			}
 			return

@@ -31,7 +31,7 @@ func TestASpanContinuesTheCallersTrace(t *testing.T) {
 	}
 	attributes := map[string]string{}
 	for _, a := range ended[0].Attributes() {
-		attributes[string(a.Key)] = a.Value.Emit()
+		attributes[string(a.Key)] = a.Value.String()
 	}
 	for name, want := range map[string]string{
 		"mcp.method.name": "tools/call", "gen_ai.tool.name": "echo", "gen_ai.operation.name": "execute_tool", "mcp.session.id": "s",
