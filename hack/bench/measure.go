@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,22 +28,26 @@ type target struct {
 	url   string
 	token string
 
+	// A median latency and a throughput for each round.
 	latencies   []time.Duration
 	throughputs []float64
 	count       int
 }
 
-func (t *target) median() time.Duration {
-	sorted := slices.Clone(t.latencies)
+func median[T cmp.Ordered](values []T) T {
+	sorted := slices.Clone(values)
 	slices.Sort(sorted)
 	return sorted[len(sorted)/2]
 }
 
-// throughput is the median of the rounds.
-func (t *target) throughput() float64 {
-	sorted := slices.Clone(t.throughputs)
-	slices.Sort(sorted)
-	return sorted[len(sorted)/2]
+// ratios compare round by round, so that a slow minute of the machine, which
+// hits neighbours alike, does not count.
+func ratios[T time.Duration | float64](ours, others []T) float64 {
+	var all []float64
+	for i := range ours {
+		all = append(all, float64(ours[i])/float64(others[i]))
+	}
+	return median(all)
 }
 
 // body is a tools/call with a 64-byte argument.
@@ -109,14 +114,16 @@ func measureAll(ctx context.Context, targets []*target, rounds int, length time.
 }
 
 func (t *target) sequential(ctx context.Context, length time.Duration) error {
+	var latencies []time.Duration
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		begun := time.Now()
 		if err := t.call(ctx); err != nil {
 			return err
 		}
-		t.latencies = append(t.latencies, time.Since(begun))
+		latencies = append(latencies, time.Since(begun))
 		t.count++
 	}
+	t.latencies = append(t.latencies, median(latencies))
 	return nil
 }
 
@@ -253,6 +260,5 @@ func eventLag(ctx context.Context, direct, ours, token string) (time.Duration, e
 		}
 		lags = append(lags, after-before)
 	}
-	slices.Sort(lags)
-	return lags[len(lags)/2], nil
+	return median(lags), nil
 }

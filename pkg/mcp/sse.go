@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // ErrTooLarge says that one event or message of the upstream is longer than
@@ -196,16 +197,33 @@ func (r *EventRewriter) appendRewritten(dst, data []byte) []byte {
 	return append(dst, r.pending[at:]...)
 }
 
+// streamBuffer is what one stream needs at a time; most streams are one short
+// event, so a buffer of their own would be most of their garbage.
+type streamBuffer struct {
+	in  []byte
+	out []byte
+}
+
+const streamBufferSize = 16 << 10
+
+var streamBuffers = sync.Pool{New: func() any { return &streamBuffer{in: make([]byte, streamBufferSize)} }}
+
+func (b *streamBuffer) release() {
+	if cap(b.out) <= 4*streamBufferSize {
+		streamBuffers.Put(b)
+	}
+}
+
 // RewriteEvents reads src until its end and writes events on as they complete;
 // flush is called after each write. An event that the stream breaks off in is
 // dropped, as a client has to.
 func RewriteEvents(dst io.Writer, flush func() error, src io.Reader, r *EventRewriter) error {
-	buffer := make([]byte, 16<<10)
-	var out []byte
+	buffers, _ := streamBuffers.Get().(*streamBuffer)
+	defer buffers.release()
 	for {
-		n, readErr := src.Read(buffer)
-		var err error
-		out, err = r.Write(out[:0], buffer[:n])
+		n, readErr := src.Read(buffers.in)
+		out, err := r.Write(buffers.out[:0], buffers.in[:n])
+		buffers.out = out
 		if len(out) > 0 {
 			if _, writeErr := dst.Write(out); writeErr != nil {
 				return fmt.Errorf("write events: %w", writeErr)
