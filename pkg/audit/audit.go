@@ -123,7 +123,8 @@ func (r *Record) appendArguments(b []byte) []byte {
 	if compact.Compact() == nil && len(compact) <= maxArguments {
 		return append(append(b, `,"arguments":`...), compact...)
 	}
-	return appendField(b, "argumentsTruncated", string(compact[:min(len(compact), maxArguments)]))
+	b = append(b, `,"argumentsTruncated":`...)
+	return appendQuoted(b, string(compact), maxArguments)
 }
 
 func appendField(b []byte, name, value string) []byte {
@@ -133,7 +134,7 @@ func appendField(b []byte, name, value string) []byte {
 	b = append(b, ',', '"')
 	b = append(b, name...)
 	b = append(b, '"', ':')
-	return appendQuoted(b, value)
+	return appendQuoted(b, value, maxField)
 }
 
 func appendList(b []byte, name string, values []string) []byte {
@@ -147,7 +148,7 @@ func appendList(b []byte, name string, values []string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendQuoted(b, value)
+		b = appendQuoted(b, value, maxField)
 	}
 	return append(b, ']')
 }
@@ -155,10 +156,10 @@ func appendList(b []byte, name string, values []string) []byte {
 // maxField bounds every other string of a record: names come from callers.
 const maxField = 1024
 
-func appendQuoted(b []byte, value string) []byte {
-	if len(value) > maxField {
-		value = value[:maxField]
-		for !utf8.ValidString(value) && len(value) > maxField-utf8.UTFMax {
+func appendQuoted(b []byte, value string, most int) []byte {
+	if len(value) > most {
+		value = value[:most]
+		for !utf8.ValidString(value) && len(value) > most-utf8.UTFMax {
 			value = value[:len(value)-1]
 		}
 	}

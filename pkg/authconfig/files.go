@@ -33,6 +33,11 @@ type Files map[string]string
 // ReadDir reads the keys from a directory. Names that begin with a dot are
 // kubelet's own and are passed over.
 func ReadDir(dir string) (Files, error) {
+	// kubelet swaps the link ..data: reading through it once keeps the keys of
+	// two versions apart.
+	if resolved, err := filepath.EvalSymlinks(filepath.Join(dir, "..data")); err == nil {
+		dir = resolved
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read auth-config directory: %w", err)

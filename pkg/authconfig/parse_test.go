@@ -187,7 +187,7 @@ func TestReadDirTakesWhatKubeletMounts(t *testing.T) {
 	if err != nil || len(files) != 1 || files["auth-config.yaml"] != good {
 		t.Errorf("%v, %v", files, err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(data, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := authconfig.ReadDir(dir); err == nil {

@@ -105,9 +105,7 @@ func (k *keySet) run(ctx context.Context) {
 		wait := unknownKeyPause
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
-			if err := k.fetch(ctx, false, nil); err != nil {
-				slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
-			}
+			_ = k.fetch(ctx, false, nil) // logged where it is fetched
 		}
 		if left := keyRefresh - k.age(); left > 0 {
 			wait = left
@@ -168,6 +166,8 @@ func (k *keySet) fetchNow(ctx context.Context) {
 	published, err := k.download(ctx)
 	if err == nil {
 		k.current.Store(published)
+	} else {
+		slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
 	}
 	k.mu.Lock()
 	k.attemptErr = err
@@ -208,7 +208,7 @@ func (k *keySet) download(ctx context.Context) (*publishedKeys, error) {
 func (k *keySet) discover(ctx context.Context) (string, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
 	if err != nil {
-		return "", fmt.Errorf("discover: %w", err)
+		return "", fmt.Errorf("discover: %s", clip(err.Error()))
 	}
 	var document struct {
 		JWKSURI string `json:"jwks_uri"`
@@ -220,6 +220,16 @@ func (k *keySet) discover(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return document.JWKSURI, nil
+}
+
+// clip keeps the issuer's whole answer, which the library puts into its error,
+// out of logs.
+func clip(text string) string {
+	const most = 300
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
 }
 
 // checkKeyLocation refuses keys that could be changed on their way.

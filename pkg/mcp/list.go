@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -54,9 +56,9 @@ type listScanner struct {
 	edits   []edit
 }
 
-// scanOptions: what lies deeper than lists may repeat names, it is not looked
-// at and stays as it came. The levels that are looked at are checked by hand.
-var scanOptions = jsontext.AllowDuplicateNames(true)
+// scanOptions: what lies deeper than lists may repeat names and hold text that is
+// cut within a character, it is not looked at and stays as it came. The levels that are looked at are checked by hand.
+var scanOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
 // FilterMessage cuts out of a server's message the list entries that the caller
 // may not see. With private set, a result that has a list and may be cached is
@@ -73,7 +75,7 @@ func FilterMessage(message []byte, filter ListFilter, private bool) ([]byte, err
 			return ErrUnreadable
 		}
 		return nil
-	}, scanOptions)
+	}, scanOptions...)
 	if err != nil {
 		return nil, ErrUnreadable
 	}
@@ -125,6 +127,9 @@ func (s *listScanner) message() error {
 func (s *listScanner) object(known []string, member func(name string) error) error {
 	var seen uint
 	return readObject(s.d, "a message", known, func(name string) error {
+		if strings.ContainsRune(name, utf8.RuneError) {
+			return ErrUnreadable
+		}
 		for i, k := range known {
 			if name == k {
 				if seen&(1<<i) != 0 {
@@ -267,6 +272,9 @@ func (s *listScanner) entry(which int) (show bool, err error) {
 		id, err := readString(s.d, name)
 		if err != nil {
 			return err
+		}
+		if strings.ContainsRune(id, utf8.RuneError) {
+			return ErrUnreadable
 		}
 		found, show = true, lists[which].show(s.filter, id)
 		return nil

@@ -48,6 +48,8 @@ type Params struct {
 	TaskID string
 	// Subscriptions are the resource URIs of subscriptions/listen.
 	Subscriptions []string
+	// ListenTaskIDs are the tasks of subscriptions/listen.
+	ListenTaskIDs []string
 	// Meta is what _meta says that a header says too, and the trace context.
 	Meta Meta
 }
@@ -168,7 +170,7 @@ func (b *Body) read(d *jsontext.Decoder) error {
 var envelopeMembers = []string{"jsonrpc", "id", "method", "params", "result", "error"}
 
 func (m *Message) read(d *jsontext.Decoder) error {
-	var hasVersion, hasMethod, hasOutcome bool
+	var hasVersion, hasMethod, hasOutcome, hasError, nullID bool
 	err := readObject(d, "a message", envelopeMembers, func(name string) (err error) {
 		var value jsontext.Value
 		switch name {
@@ -178,9 +180,15 @@ func (m *Message) read(d *jsontext.Decoder) error {
 		case "id":
 			value, err = d.ReadValue()
 			m.ID = bytes.Clone(value)
-			if k := value.Kind(); err == nil && k != '"' && k != '0' {
+			switch value.Kind() {
+			case '"', '0':
+			case 'n':
+				nullID, m.ID = true, nil
+			default:
 				m.ID = nil
-				return invalidf("id must be a string or a number")
+				if err == nil {
+					return invalidf("id must be a string or a number")
+				}
 			}
 		case "method":
 			m.Method, err = readString(d, "method")
@@ -188,15 +196,18 @@ func (m *Message) read(d *jsontext.Decoder) error {
 		case "params":
 			err = m.Params.read(d)
 		case "result", "error":
-			hasOutcome = true
+			hasOutcome, hasError = true, hasError || name == "error"
 			err = d.SkipValue()
 		default:
 			err = d.SkipValue()
 		}
 		return err
 	})
-	if err == nil {
+	if err == nil && (!nullID || !hasError) {
+		// JSON-RPC lets an error answer a request whose id could not be read.
 		err = m.check(hasVersion, hasMethod, hasOutcome)
+	} else if err == nil && (!hasVersion || hasMethod) {
+		err = invalidf("not a JSON-RPC 2.0 message")
 	}
 	var invalid *InvalidMessageError
 	if errors.As(err, &invalid) {
@@ -247,6 +258,10 @@ var paramsMembers = []string{
 }
 
 func (p *Params) read(d *jsontext.Decoder) error {
+	if d.PeekKind() == 'n' {
+		// Some clients write what they leave out.
+		return d.SkipValue()
+	}
 	return readObject(d, "params", paramsMembers, func(name string) (err error) {
 		switch name {
 		case "name":
@@ -293,29 +308,40 @@ func (r *Ref) read(d *jsontext.Decoder) error {
 	})
 }
 
-// readSubscriptions reads params.notifications.resourceSubscriptions.
+// readSubscriptions reads params.notifications of subscriptions/listen.
 func (p *Params) readSubscriptions(d *jsontext.Decoder) error {
 	members := []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions", "taskIds"}
 	return readObject(d, "params.notifications", members, func(name string) error {
-		if name != "resourceSubscriptions" || d.PeekKind() == 'n' {
-			return d.SkipValue()
+		switch name {
+		case "resourceSubscriptions":
+			return readStrings(d, "params.notifications.resourceSubscriptions", &p.Subscriptions)
+		case "taskIds":
+			return readStrings(d, "params.notifications.taskIds", &p.ListenTaskIDs)
 		}
-		if d.PeekKind() != '[' {
-			return invalidf("params.notifications.resourceSubscriptions must be a list")
-		}
-		if _, err := d.ReadToken(); err != nil {
+		return d.SkipValue()
+	})
+}
+
+func readStrings(d *jsontext.Decoder, what string, into *[]string) error {
+	if d.PeekKind() == 'n' {
+		return d.SkipValue()
+	}
+	token, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	if token.Kind() != '[' {
+		return invalidf("%s must be a list", what)
+	}
+	for d.PeekKind() != ']' {
+		text, err := readString(d, what)
+		if err != nil {
 			return err
 		}
-		for d.PeekKind() != ']' {
-			uri, err := readString(d, "params.notifications.resourceSubscriptions")
-			if err != nil {
-				return err
-			}
-			p.Subscriptions = append(p.Subscriptions, uri)
-		}
-		_, err := d.ReadToken()
-		return err
-	})
+		*into = append(*into, text)
+	}
+	_, err = d.ReadToken()
+	return err
 }
 
 func (m *Meta) read(d *jsontext.Decoder) error {

@@ -12,6 +12,10 @@ import (
 // the bound.
 var ErrTooLarge = errors.New("the upstream's message is too large")
 
+// maxEventLines bounds the lines of one event: what is kept of each is more than
+// a short line.
+const maxEventLines = 1 << 16
+
 // EventRewriter passes a stream of Server-Sent Events on, event by event, with
 // the data of each changed by rewrite. What is not data (ids, retry, comments,
 // unknown fields, line ends, a BOM) passes byte for byte, and an event whose
@@ -123,6 +127,9 @@ func (r *EventRewriter) line(dst []byte, line eventLine) ([]byte, error) {
 	// data and changes, so from may move.
 	line.from = line.to - len(content)
 	r.hasData = r.hasData || line.data
+	if len(r.lines) == maxEventLines {
+		return dst, ErrTooLarge
+	}
 	r.lines = append(r.lines, line)
 	return dst, nil
 }
@@ -130,7 +137,7 @@ func (r *EventRewriter) line(dst []byte, line eventLine) ([]byte, error) {
 func (r *EventRewriter) reset() {
 	const keep = 64 << 10
 	if cap(r.pending) > keep {
-		r.pending = nil
+		r.pending, r.lines = nil, nil
 	}
 	r.pending, r.lines, r.partial, r.hasData = r.pending[:0], r.lines[:0], 0, false
 }

@@ -145,7 +145,7 @@ func (c *call) becomeStream() bool {
 // context ends with the client, and for streams with the token and the server.
 func (c *call) context() (context.Context, context.CancelFunc) {
 	if !c.stream {
-		return context.WithCancel(c.r.Context())
+		return c.r.Context(), func() {}
 	}
 	ctx, cancel := context.WithDeadline(c.r.Context(), c.caller.Expiry)
 	stop := context.AfterFunc(c.server.stopping, cancel)
@@ -158,7 +158,12 @@ func (c *call) context() (context.Context, context.CancelFunc) {
 // fail answers with a failure, or only notes it when an answer is under way.
 func (c *call) fail(f *failure) {
 	if c.r.Context().Err() != nil {
-		f = &failure{status: statusClientGone, reason: reasonGone}
+		gone := &failure{status: statusClientGone, reason: reasonGone}
+		if f.denied {
+			// A denial stays one in the record.
+			gone.reason, gone.denied = f.reason, true
+		}
+		f = gone
 	}
 	c.reason, c.denied = f.reason, f.denied
 	if !c.answered {
@@ -292,18 +297,23 @@ func (c *call) traceContext() (parent, state string) {
 	return "", ""
 }
 
-// subject is what a message is about: the tool, resource, prompt or task.
+// subject is what a message is about: the member that the decision is taken on,
+// whatever others the message has.
 func subject(m *mcp.Message) string {
 	p := &m.Params
-	switch {
-	case p.Name != "":
+	switch m.Method {
+	case mcp.MethodCallTool, mcp.MethodGetPrompt:
 		return p.Name
-	case p.URI != "":
+	case mcp.MethodReadResource, mcp.MethodSubscribe, mcp.MethodUnsubscribe:
 		return p.URI
-	case p.Ref.Name != "":
-		return p.Ref.Name
-	case p.Ref.URI != "":
+	case mcp.MethodComplete:
+		if p.Ref.Type == "ref/prompt" {
+			return p.Ref.Name
+		}
 		return p.Ref.URI
 	}
-	return p.TaskID
+	if mcp.IsTaskMethod(m.Method) {
+		return p.TaskID
+	}
+	return ""
 }

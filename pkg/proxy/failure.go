@@ -83,6 +83,7 @@ func (f *failure) answerError() mcp.AnswerError {
 
 // write sends the failure. In a batch every request gets the error.
 func (f *failure) write(w http.ResponseWriter, body *mcp.Body) {
+	extendWrite(w)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")

@@ -34,6 +34,7 @@ func (f *flushWriter) Write(b []byte) (int, error) {
 	f.timer.Stop()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.extend()
 	return f.writer.Write(b)
 }
 
@@ -54,4 +55,13 @@ func (f *flushWriter) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopped = true
+	// What net/http writes at the end of the answer may come long after.
+	f.extend()
 }
+
+func (f *flushWriter) extend() {
+	_ = f.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // see extendWrite
+}
+
+// cut makes a write that waits for the client fail.
+func (f *flushWriter) cut() { _ = f.control.SetWriteDeadline(time.Now()) }

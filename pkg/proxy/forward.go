@@ -22,7 +22,7 @@ import (
 // Mcp-. It is a list of what is known to be harmless: AWS acts on headers that
 // choose a user, and Idempotency-Key makes net/http send a POST twice.
 var relayed = map[string]bool{
-	"Accept": true, "Content-Type": true, "User-Agent": true, "Last-Event-Id": true,
+	"Accept": true, "User-Agent": true, "Last-Event-Id": true,
 	"Traceparent": true, "Tracestate": true, "Baggage": true,
 }
 
@@ -100,6 +100,11 @@ func (c *call) upstreamHeader() http.Header {
 		if isRelayed(name) {
 			header[name] = values
 		}
+	}
+	if c.r.Method == http.MethodPost {
+		// Not the client's: a charset could make the upstream read another
+		// message than the one that was decided on.
+		header["Content-Type"] = []string{"application/json"}
 	}
 	header["Accept-Encoding"] = []string{"identity"}
 	if _, ok := header["User-Agent"]; !ok {

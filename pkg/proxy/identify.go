@@ -29,8 +29,10 @@ func (c *call) identify() *failure {
 		metrics.Authenticated("scope")
 		return c.challenge(scope, reasonScope)
 	}
-	metrics.Authenticated("unavailable")
-	slog.Warn("a caller's token could not be verified", "error", err)
+	if c.r.Context().Err() == nil {
+		metrics.Authenticated("unavailable")
+	}
+	slog.Debug("a caller's token could not be verified", "error", err)
 	return unavailable("the caller's token cannot be verified now")
 }
 

@@ -18,6 +18,10 @@ func (c *call) readMessages() *failure {
 		return f
 	}
 	if c.r.Method != http.MethodPost {
+		if c.r.ContentLength != 0 {
+			return invalid("only a POST has a body")
+		}
+		c.clearReadDeadline()
 		return nil
 	}
 	if f := c.readBody(); f != nil {
@@ -51,7 +55,7 @@ var repeatable = map[string]bool{"Accept": true, "Tracestate": true, "Baggage": 
 // could take different ones.
 func (c *call) checkHeaders() *failure {
 	for name, values := range c.r.Header {
-		if len(values) > 1 && isRelayed(name) && !repeatable[name] {
+		if len(values) > 1 && (isRelayed(name) || name == "Content-Type") && !repeatable[name] {
 			return invalid("the header " + name + " is repeated")
 		}
 	}
@@ -63,11 +67,36 @@ func (c *call) checkHeaders() *failure {
 	if c.r.Method != http.MethodPost {
 		return nil
 	}
-	mediaType, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return &failure{status: http.StatusUnsupportedMediaType, code: mcp.CodeInvalidRequest, message: "Content-Type must be application/json", reason: reasonInvalid}
+	if !isPlainJSON(c.r.Header.Get("Content-Type")) {
+		return &failure{status: http.StatusUnsupportedMediaType, code: mcp.CodeInvalidRequest, message: "Content-Type must be application/json in UTF-8", reason: reasonInvalid}
 	}
 	return nil
+}
+
+// isPlainJSON accepts application/json in UTF-8 only: an upstream that honoured
+// another charset would read another message than the one decided on.
+func isPlainJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	kind, parameters, err := mime.ParseMediaType(contentType)
+	charset, has := parameters["charset"]
+	return err == nil && kind == "application/json" && (!has || strings.EqualFold(charset, "utf-8"))
+}
+
+// mediaType is the Content-Type without parameters, or empty.
+func mediaType(header http.Header) string {
+	value := header.Get("Content-Type")
+	switch value {
+	case "application/json", "text/event-stream":
+		// As nearly all are.
+		return value
+	}
+	parsed, _, err := mime.ParseMediaType(value)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return ""
+	}
+	return parsed
 }
 
 func (c *call) readBody() *failure {
@@ -79,9 +108,6 @@ func (c *call) readBody() *failure {
 	if c.r.ContentLength > limit {
 		return tooLarge
 	}
-	control := http.NewResponseController(c.w)
-	// Not every ResponseWriter has deadlines; the ones that serve here do.
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	var err error
 	if c.r.ContentLength >= 0 {
 		c.body = make([]byte, c.r.ContentLength)
@@ -89,15 +115,22 @@ func (c *call) readBody() *failure {
 	} else {
 		c.body, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
 	}
-	_ = control.SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {
 	case err == nil:
+		c.clearReadDeadline()
 		return nil
 	case errors.As(err, &large):
 		return tooLarge
 	}
 	return invalid("the body breaks off")
+}
+
+// clearReadDeadline is for requests whose body was read whole; for others the
+// deadline stays, so that net/http does not wait for the rest without end.
+func (c *call) clearReadDeadline() {
+	// Not every ResponseWriter has deadlines; the ones that serve here do.
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
 }
 
 // checkAgreement compares what headers and _meta say with the body, from which

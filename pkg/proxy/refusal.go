@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/countersign-io/countersign/pkg/identity"
@@ -35,10 +36,27 @@ var (
 	}
 )
 
+// malformedSignature classes a 400 by its error type alone: the body may repeat
+// the signature, so it must not reach the client.
+func malformedSignature(answer *http.Response) refusal {
+	said := answer.Header.Get("X-Amzn-Errortype")
+	for _, name := range slices.Concat(credentialErrors, signatureErrors) {
+		if said != "" && strings.Contains(said, name) {
+			_ = answer.Body.Close()
+			return refusedSignature
+		}
+	}
+	return notRefused
+}
+
 // readRefusal classes an answer; of a refusal it reads and closes the body. A
 // 401 that names nothing is about the signature, a 403 about access.
 func readRefusal(answer *http.Response) refusal {
-	if answer.StatusCode != http.StatusUnauthorized && answer.StatusCode != http.StatusForbidden {
+	switch answer.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusBadRequest:
+		return malformedSignature(answer)
+	default:
 		return notRefused
 	}
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxRefusal)) // what could be read decides

@@ -1,10 +1,11 @@
 package proxy
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,14 +32,11 @@ func (c *call) relay(answer *http.Response) *failure {
 	if f := c.bindSession(answer); f != nil {
 		return f
 	}
-	mediaType, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if err != nil {
-		mediaType = ""
-	}
-	if mediaType == "text/event-stream" {
+	kind := mediaType(answer.Header)
+	if kind == "text/event-stream" {
 		return c.relayEvents(answer)
 	}
-	return c.relayMessage(answer, mediaType)
+	return c.relayMessage(answer, kind)
 }
 
 func (c *call) checkAnswer(answer *http.Response) *failure {
@@ -64,36 +62,47 @@ func (c *call) copyHeader(answer *http.Response) {
 
 // relayMessage passes one JSON message, or a body that is none where the status
 // says that there is no result.
-func (c *call) relayMessage(answer *http.Response, mediaType string) *failure {
+func (c *call) relayMessage(answer *http.Response, kind string) *failure {
 	body, f := readMessage(answer)
 	if f != nil {
 		return f
 	}
-	isError := answer.StatusCode >= http.StatusBadRequest
-	switch {
-	case len(body) == 0:
-	case isError && mediaType == "text/plain":
-		// Upstreams explain some errors in plain text; it is no message.
-		c.w.Header().Set("X-Content-Type-Options", "nosniff")
-	default:
-		view := c.visibility()
-		filtered, err := mcp.FilterMessage(body, view, view.private())
-		if err != nil {
-			if isError {
-				return &failure{status: answer.StatusCode, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(answer.StatusCode), reason: reasonUpstream}
-			}
-			slog.Warn("an upstream's answer was refused", "upstream", c.upstream.name, "error", err)
-			return badGateway("the upstream's answer cannot be read")
-		}
-		body = filtered
-	}
 	c.copyHeader(answer)
+	if len(body) > 0 {
+		if body, f = c.filterMessage(answer.StatusCode, kind, body); f != nil {
+			return f
+		}
+	}
 	if answer.StatusCode != http.StatusNoContent {
 		c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
+	extendWrite(c.w)
 	c.begin(answer.StatusCode)
 	_, _ = c.w.Write(body) // the client may be gone
 	return nil
+}
+
+// filterMessage gives what may go on of a body. An error that is no message goes
+// on as plain text where the upstream says that it is, and for 429, whose reason
+// the client needs.
+func (c *call) filterMessage(status int, kind string, body []byte) ([]byte, *failure) {
+	view := c.visibility()
+	filtered, err := mcp.FilterMessage(body, view, view.private())
+	if err == nil {
+		return filtered, nil
+	}
+	if status < http.StatusBadRequest {
+		slog.Warn("an upstream's answer was refused", "upstream", c.upstream.name, "error", err)
+		return nil, badGateway("the upstream's answer cannot be read")
+	}
+	trimmed := bytes.TrimLeft(body, " \t\r\n\xEF\xBB\xBF")
+	looksLikeJSON := len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[')
+	if !looksLikeJSON && (kind == "text/plain" || status == http.StatusTooManyRequests) {
+		c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		c.w.Header().Set("X-Content-Type-Options", "nosniff")
+		return body, nil
+	}
+	return nil, &failure{status: status, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(status), reason: reasonUpstream}
 }
 
 func readMessage(answer *http.Response) ([]byte, *failure) {
@@ -133,6 +142,7 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	c.begin(answer.StatusCode)
 	out := newFlushWriter(c.w)
 	defer out.stop()
+	defer context.AfterFunc(answer.Request.Context(), out.cut)()
 	if c.stream {
 		// The record of a stream is written when it opens: it may last hours.
 		c.record()

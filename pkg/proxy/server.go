@@ -115,6 +115,9 @@ func (s *Server) load(files authconfig.Files) error {
 	if old != nil && old.config.Policies != nil && config.Policies == nil && !old.config.HasAuthorizationBlock {
 		return errPoliciesGone
 	}
+	if old != nil && old.config.Identity.Source != config.Identity.Source {
+		return errors.New("refused: identity.source cannot change while the sidecar runs: callers would become others; start a new Pod")
+	}
 	if !s.options.LoopbackOnly && config.Identity.Source == authconfig.SourceServiceAccount {
 		return errors.New("refused: identity.source serviceAccount needs a loopback --listen address, or it would lend its identity to the network")
 	}
@@ -156,6 +159,9 @@ func (s *Server) EndStreams() { s.stop() }
 
 // ServeHTTP serves the plain listener.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Before anything is answered: net/http reads the rest of a body then.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	extendWrite(w)
 	snap := s.current.Load()
 	if f := s.checkHost(r); f != nil {
 		f.write(w, nil)
@@ -274,5 +280,16 @@ func readRoots(file string) ([]byte, error) {
 	return text, nil
 }
 
-// bodyTimeout bounds how long a client may take to send a body.
-const bodyTimeout = 30 * time.Second
+const (
+	// bodyTimeout bounds how long a client may take to send a body.
+	bodyTimeout = 30 * time.Second
+	// writeTimeout bounds how long a client may leave what is sent unread.
+	writeTimeout = 60 * time.Second
+)
+
+// extendWrite gives the client writeTimeout from now; call it before each write
+// that may come late.
+func extendWrite(w http.ResponseWriter) {
+	// Not every ResponseWriter has deadlines; the ones that serve here do.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
@@ -58,10 +59,18 @@ func (c *call) bindSession(answer *http.Response) *failure {
 
 // checkTask lets tasks be used only by the caller to whom they were issued.
 func (c *call) checkTask(m *mcp.Message) *failure {
-	if !c.isBearer() || !mcp.IsTaskMethod(m.Method) || m.Method == mcp.MethodListTasks {
+	var ids []string
+	switch {
+	case !c.isBearer():
 		return nil
+	case m.Method == mcp.MethodListen:
+		ids = m.Params.ListenTaskIDs
+	case mcp.IsTaskMethod(m.Method) && m.Method != mcp.MethodListTasks:
+		ids = []string{m.Params.TaskID}
 	}
-	if id := m.Params.TaskID; id != "" && len(id) <= maxOwnedID && c.server.tasks.holds(c.owned(id), c.owner()) {
+	if !slices.ContainsFunc(ids, func(id string) bool {
+		return id == "" || len(id) > maxOwnedID || !c.server.tasks.holds(c.owned(id), c.owner())
+	}) {
 		return nil
 	}
 	return &failure{
