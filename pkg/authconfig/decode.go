@@ -83,6 +83,11 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, depth int) {
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		if v.Type() == authorizationType {
+			// The key is there: its children are commented out, perhaps. Absent
+			// it would mean that every tool is allowed.
+			v.Set(reflect.ValueOf(&wireAuthorization{}))
+		}
 		return
 	}
 	if v.Kind() == reflect.Pointer {
@@ -132,6 +137,8 @@ func (d *decoder) sequence(path string, n *yaml.Node, v reflect.Value, depth int
 		d.value(fmt.Sprintf("%s[%d]", path, i), item, v.Index(i), depth+1)
 	}
 }
+
+var authorizationType = reflect.TypeFor[*wireAuthorization]()
 
 var durationType = reflect.TypeFor[time.Duration]()
 

@@ -123,6 +123,9 @@ func TestEveryFaultIsNamedWithItsPath(t *testing.T) {
 		"a duration without a unit":        {"audience: countersign", "audience: countersign\n      clockSkew: 30", "spec.identity.oidc.clockSkew: 12:18: must be a duration such as 30s, not an integer"},
 		"a scope with a space":             {"audience: countersign", "audience: countersign\n      requiredScopes: ['a b']", "spec.identity.oidc.requiredScopes[0]:"},
 		"authorization without a policy":   {"  identity:", "  authorization: {}\n  identity:", "spec.authorization: needs at least one *.cedar key"},
+		"authorization of nothing":         {"  identity:", "  authorization:\n    # mode: enforce\n  identity:", "spec.authorization: needs at least one *.cedar key"},
+		"a host with a star":               {"aws-mcp.us-east-1", "*", "spec.upstreams[0].url: \"*.api.aws\" is not a host name"},
+		"a host with a trailing dot":       {"api.aws/mcp", "api.aws./mcp", "spec.upstreams[0].url:"},
 		"a limit of nothing":               {"  identity:", "  limits: {maxConcurrentRequests: 0}\n  identity:", "spec.limits.maxConcurrentRequests: must lie between 1 and"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +198,7 @@ func TestReadDirTakesWhatKubeletMounts(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzAuthConfig(f *testing.F) {
 	f.Add(good)
 	f.Add("spec: {awsSts: {roleMappings: [{sessionPolicy: '{}'}]}}")
 	f.Fuzz(func(t *testing.T, yaml string) {

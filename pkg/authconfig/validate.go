@@ -2,6 +2,7 @@ package authconfig
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -35,6 +36,7 @@ const MetadataPath = "/.well-known/oauth-protected-resource"
 
 var (
 	dnsLabel    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	hostForm    = regexp.MustCompile(`^(?i)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 	serviceForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	// RFC 6749, section 3.3.
 	scopeForm = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
@@ -61,9 +63,12 @@ func (v *validator) run(wire *wireConfig) {
 }
 
 func (v *validator) failf(path, format string, args ...any) {
-	if !v.badPaths[path] {
-		v.errs.Addf(path, format, args...)
+	for at := path; at != ""; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
+		if v.badPaths[at] {
+			return
+		}
 	}
+	v.errs.Addf(path, format, args...)
 }
 
 func (v *validator) constant(path, value, want string) {
@@ -180,7 +185,8 @@ func (v *validator) compactJSON(path, text string) string {
 	if err := value.Compact(); err != nil {
 		at := Position{}
 		if syntax, ok := jsonSyntaxError(err); ok {
-			at = OffsetPosition(text, int(syntax.ByteOffset))
+			leading := len(text) - len(strings.TrimLeft(text, " \t\r\n"))
+			at = OffsetPosition(text, leading+int(syntax.ByteOffset))
 		}
 		v.errs.AddAt(path, at, "is not valid JSON: %v", err)
 		return ""
@@ -294,6 +300,8 @@ func (v *validator) url(path, text string, allowQuery bool) (*url.URL, bool) {
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || !isPort(u.Port()):
 		v.failf(path, "%q is not an absolute URL", clip(text))
+	case !isHost(u.Hostname()):
+		v.failf(path, "%q is not a host name or address (a trailing dot is not accepted)", clip(u.Hostname()))
 	case u.Scheme != "https" && u.Scheme != "http":
 		v.failf(path, "the scheme must be https")
 	case u.Scheme == "http" && !isLoopback(u):
@@ -311,6 +319,15 @@ func (v *validator) url(path, text string, allowQuery bool) (*url.URL, bool) {
 		return u, true
 	}
 	return nil, false
+}
+
+// isHost accepts DNS names and addresses; a name that ends in a dot would be
+// another name to the rules for AWS's hosts.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return len(host) <= 253 && hostForm.MatchString(host)
 }
 
 func isPort(port string) bool {

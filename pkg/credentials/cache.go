@@ -116,7 +116,9 @@ type entry struct {
 	// failure is the last exchange's error while it is remembered.
 	failure      error
 	failureUntil time.Time
-	renewedAt    time.Time
+	// nextRefresh keeps failed background refreshes apart.
+	nextRefresh time.Time
+	renewedAt   time.Time
 }
 
 // NewCache makes an empty cache.
@@ -143,7 +145,7 @@ func (c *Cache) Get(ctx context.Context, key Key, token WebIdentity, session *Ro
 	e.mu.Lock()
 	now := c.now()
 	if now.Before(e.unusableAt) {
-		if now.After(e.refreshAt) && e.done == nil && now.After(e.failureUntil) {
+		if now.After(e.refreshAt) && e.done == nil && now.After(e.nextRefresh) {
 			c.start(ctx, e, token, session)
 		}
 		defer e.mu.Unlock()
@@ -236,13 +238,9 @@ func (c *Cache) exchange(ctx context.Context, token WebIdentity, session *RoleSe
 
 func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Time) {
 	if err != nil {
-		e.failure, e.failureUntil = err, now
+		e.failure, e.failureUntil, e.nextRefresh = err, now, now.Add(refreshPause)
 		var failed *Error
-		switch {
-		case now.Before(e.unusableAt):
-			// A background refresh; the credential still has some life.
-			e.failureUntil = now.Add(refreshPause)
-		case errors.As(err, &failed) && (failed.Kind == KindAccessDenied || failed.Kind == KindInvalidToken):
+		if errors.As(err, &failed) && (failed.Kind == KindAccessDenied || failed.Kind == KindInvalidToken) {
 			e.failureUntil = now.Add(failureMemory)
 		}
 		return
@@ -260,17 +258,19 @@ func (c *Cache) Renew(ctx context.Context, key Key, token WebIdentity, session *
 	e := c.entry(key)
 	e.mu.Lock()
 	now := c.now()
+	if e.credential.AccessKeyID != refused.AccessKeyID && now.Before(e.unusableAt) {
+		defer e.mu.Unlock()
+		return e.credential, nil
+	}
+	if e.done == nil && now.Sub(e.renewedAt) < renewPause {
+		defer e.mu.Unlock()
+		return aws.Credentials{}, ErrRenewedRecently
+	}
+	// Also when an exchange is under way already: if that one fails, the refused
+	// credential must not be what is left.
+	e.credential, e.unusableAt = aws.Credentials{}, time.Time{}
 	if e.done == nil {
-		if e.credential.AccessKeyID != refused.AccessKeyID && now.Before(e.unusableAt) {
-			defer e.mu.Unlock()
-			return e.credential, nil
-		}
-		if now.Sub(e.renewedAt) < renewPause {
-			defer e.mu.Unlock()
-			return aws.Credentials{}, ErrRenewedRecently
-		}
 		e.renewedAt = now
-		e.credential, e.unusableAt = aws.Credentials{}, time.Time{}
 		c.start(ctx, e, token, session)
 	}
 	return c.await(ctx, e)

@@ -152,6 +152,11 @@ func TestARenewalThatFailsLeavesTheCredentialInUse(t *testing.T) {
 	if _, err := cache.Get(t.Context(), key, token("t"), session); err == nil {
 		t.Error("an expired credential is in use")
 	}
+	asked := sts.count.Load()
+	c.advance(time.Millisecond)
+	if _, err := cache.Get(t.Context(), key, token("t"), session); err == nil || sts.count.Load() != asked+1 {
+		t.Error("an STS that was throttling is not asked again")
+	}
 }
 
 func TestRefusalsAreRememberedAndThrottlingIsNot(t *testing.T) {
@@ -202,6 +207,28 @@ func TestARefusedCredentialIsReplacedOnceIn30Seconds(t *testing.T) {
 	}
 	if sts.count.Load() != 3 {
 		t.Errorf("%d exchanges", sts.count.Load())
+	}
+}
+
+func TestARenewalThatJoinsAFailingRefreshGivesNotTheRefusedCredential(t *testing.T) {
+	release := make(chan struct{})
+	cache, sts, c := testCache(nil)
+	sts.next = func(n int64) (aws.Credentials, error) {
+		if n == 1 {
+			return credential("A", c.now().Add(time.Hour)), nil
+		}
+		<-release
+		return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: errors.New("x")}
+	}
+	key := KeyOf(token("t"), session)
+	first, _ := cache.Get(t.Context(), key, token("t"), session)
+	c.advance(56 * time.Minute)
+	if _, err := cache.Get(t.Context(), key, token("t"), session); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(release) })
+	if got, err := cache.Renew(t.Context(), key, token("t"), session, first); err == nil {
+		t.Errorf("%v", got.AccessKeyID)
 	}
 }
 
@@ -257,9 +284,11 @@ func TestSessionPolicy(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	for name, own := range map[string]string{"no statement": `{"Version":"2012-10-17"}`, "an unknown member": `{"Statements":[]}`, "too long": `{"Statement":[{"Effect":"Allow","Action":"` + strings.Repeat("x", 2000) + `","Resource":"*"}]}`} {
-		if got, err := SessionPolicy(authconfig.GuardrailMCPOnly, own, nil); err == nil {
-			t.Errorf("%s: %s", name, got)
+	for name, own := range map[string]string{"no statement": `{"Version":"2012-10-17"}`, "an unknown member": `{"Statements":[]}`, "statements that are text": `{"Statement":["x"]}`, "too long": `{"Statement":[{"Effect":"Allow","Action":"` + strings.Repeat("x", 2000) + `","Resource":"*"}]}`} {
+		for _, guardrail := range []authconfig.Guardrail{authconfig.GuardrailMCPOnly, authconfig.GuardrailNone} {
+			if got, err := SessionPolicy(guardrail, own, nil); err == nil {
+				t.Errorf("%s, %s: %s", name, guardrail, got)
+			}
 		}
 	}
 }

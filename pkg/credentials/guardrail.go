@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +27,11 @@ const allowAll = `{"Effect":"Allow","Action":"*","Resource":"*"}`
 // and add up among themselves, so an Allow * may stand beside the Deny only
 // where no other session policy narrows the role.
 func SessionPolicy(guardrail authconfig.Guardrail, own string, policyARNs []string) (string, error) {
+	if own != "" {
+		if _, err := withGuardrail(own, false); err != nil {
+			return "", err
+		}
+	}
 	policy := own
 	if guardrail == authconfig.GuardrailMCPOnly {
 		var err error
@@ -61,6 +67,10 @@ func withGuardrail(own string, hasARNs bool) (string, error) {
 	statements := string(document.Statement)
 	switch document.Statement.Kind() {
 	case '[':
+		var list []jsontext.Value
+		if err := json.Unmarshal(document.Statement, &list); err != nil || slices.ContainsFunc(list, func(v jsontext.Value) bool { return v.Kind() != '{' }) {
+			return "", fmt.Errorf("is not an IAM policy: every Statement must be an object")
+		}
 		statements = statements[1 : len(statements)-1]
 	case '{':
 	default:

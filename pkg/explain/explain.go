@@ -80,7 +80,7 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	caller, err := authenticate(ctx, &q)
 	if err != nil {
 		answer.Refusal = refusal(err)
-		if caller, err = identity.Unverified(q.Token); err != nil {
+		if caller, err = unverified(&q); err != nil {
 			return answer, nil //nolint:nilerr // the refusal says it
 		}
 	} else {
@@ -106,6 +106,13 @@ func authenticate(ctx context.Context, q *Question) (*identity.Caller, error) {
 	defer cancel()
 	bearer := identity.NewBearer(ctx, q.Config.Identity.OIDC, q.Client)
 	return bearer.Authenticate(ctx, http.Header{"Authorization": {"Bearer " + q.Token}})
+}
+
+func unverified(q *Question) (*identity.Caller, error) {
+	if q.Config.Identity.Source == authconfig.SourceServiceAccount {
+		return identity.UnverifiedServiceAccount(q.Token)
+	}
+	return identity.Unverified(q.Token)
 }
 
 func refusal(err error) string {

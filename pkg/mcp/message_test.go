@@ -110,7 +110,7 @@ func TestDecodeHeader(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzMessage(f *testing.F) {
 	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":[1,{"b":null}]},"_meta":{"traceparent":"x"}}}`))
 	f.Add([]byte(`[{"jsonrpc":"2.0","id":"a","result":{}},{"jsonrpc":"2.0","method":"notifications/x"}]`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -57,13 +57,27 @@ func readValue(decoder *jsontext.Decoder, declared *argumentType) (types.Value, 
 	case '"':
 		return types.String(token.String()), nil
 	case '0':
-		if declared.is(kindDecimal) {
-			return decimalValue(token.String()), nil
-		}
-		return numberValue(token.String()), nil
+		return declaredNumber(token.String(), declared)
 	default:
 		return types.Boolean(token.Bool()), nil
 	}
+}
+
+// declaredNumber gives a number the type that tools.json declares. One that does
+// not have it is refused: an upstream might round 22.4 to the 22 that a rule is
+// about.
+func declaredNumber(text string, declared *argumentType) (types.Value, error) {
+	if declared.is(kindDecimal) {
+		if value, ok := decimalValue(text).(types.Decimal); ok {
+			return value, nil
+		}
+		return nil, errArgumentType
+	}
+	value := numberValue(text)
+	if _, ok := value.(types.Long); !ok && declared.is(kindLong) {
+		return nil, errArgumentType
+	}
+	return value, nil
 }
 
 func readRecord(decoder *jsontext.Decoder, declared *argumentType) (types.Value, error) {

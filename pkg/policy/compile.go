@@ -3,13 +3,16 @@ package policy
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -85,8 +88,10 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	policies, policyErrs := parsePolicies(config.Policies)
 	errs = append(errs, policyErrs...)
 	set.policies = policies
-	errs = append(errs, set.validate(config, own)...)
-	if config.Authorization == nil {
+	if len(errs) == 0 || len(policies) > 0 && !hasFile(errs, authconfig.FileEntities) {
+		errs = append(errs, set.validate(config, own)...)
+	}
+	if config.Authorization == nil || len(errs) > 0 {
 		return nil, nil, errs
 	}
 	set.logOnly = config.Authorization.Mode == authconfig.ModeLogOnly
@@ -98,9 +103,46 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 		}
 	}
 	for _, upstream := range config.Upstreams {
-		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name)
+		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name, set.static)
 	}
 	return set, warnings, errs
+}
+
+// hasFile tells whether a key has a fault of its own.
+func hasFile(errs authconfig.Errors, file string) bool {
+	return slices.ContainsFunc(errs, func(e authconfig.Error) bool { return e.Path == file })
+}
+
+// Bounds of one *.cedar key: cedar-go's parser recurses without a bound of its
+// own, and a stack that overflows ends the process.
+const (
+	maxPolicyBytes = 128 << 10
+	maxPolicyDepth = 100
+)
+
+// checkPolicyText bounds a key before it is parsed.
+func checkPolicyText(text string) error {
+	if len(text) > maxPolicyBytes {
+		return fmt.Errorf("is longer than %d bytes; split it into several keys", maxPolicyBytes)
+	}
+	depth, inString, escaped := 0, false, false
+	for _, c := range []byte(text) {
+		switch {
+		case escaped:
+			escaped = false
+		case inString:
+			escaped, inString = c == '\\', c != '"'
+		case c == '"':
+			inString = true
+		case c == '(' || c == '[' || c == '{':
+			if depth++; depth > maxPolicyDepth {
+				return fmt.Errorf("is nested more than %d deep", maxPolicyDepth)
+			}
+		case c == ')' || c == ']' || c == '}':
+			depth = max(0, depth-1)
+		}
+	}
+	return nil
 }
 
 // parsePolicies names every policy by its @id, else <file>/<n> counted from 0.
@@ -109,6 +151,10 @@ func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors
 	var errs authconfig.Errors
 	seen := map[cedar.PolicyID]bool{}
 	for _, file := range files {
+		if err := checkPolicyText(file.Text); err != nil {
+			errs.Addf(file.Name, "%v", err)
+			continue
+		}
 		parsed, err := cedar.NewPolicyListFromBytes(file.Name, []byte(file.Text))
 		if err != nil {
 			errs = append(errs, parseError(file.Name, err))
@@ -156,15 +202,21 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) authconfig.Error
 	inputs := s.toolInputs()
 	var validators []*validate.Validator
 	for _, principals := range [][]types.EntityType{principalTypes(config.Identity.Source), {typeUser, typeWorkload}} {
-		resolved, err := buildSchema(principals, inputs, own)
+		var resolved *resolved.Schema
+		err := guarded(func() (err error) {
+			resolved, err = buildSchema(principals, inputs, own)
+			return err
+		})
 		if err != nil {
 			errs.Addf(authconfig.FileEntities, "%v", err)
 			return errs
 		}
 		validators = append(validators, validate.New(resolved))
 	}
-	if err := validators[0].Entities(s.static); err != nil {
-		errs.Addf(authconfig.FileEntities, "%v", err)
+	for _, uid := range slices.SortedFunc(maps.Keys(s.static), compareUIDs) {
+		if err := guarded(func() error { return validators[0].Entity(s.static[uid]) }); err != nil {
+			errs.Addf(authconfig.FileEntities, "%s: %v", uid, err)
+		}
 	}
 	for _, p := range s.policies {
 		err := validatePolicy(validators[0], p)
@@ -178,16 +230,22 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) authconfig.Error
 	return errs
 }
 
-// validatePolicy turns a panic of the validator, which is experimental, into an
-// error: a policy that cannot be checked is not accepted.
-func validatePolicy(v *validate.Validator, p namedPolicy) (err error) {
+func validatePolicy(v *validate.Validator, p namedPolicy) error {
+	return guarded(func() error { return v.Policy("", policyAST(p.policy)) })
+}
+
+// guarded turns a panic of cedar-go's schema packages, which are experimental,
+// into an error: what cannot be checked is not accepted.
+func guarded(check func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("the validator failed: %v", r)
+			err = fmt.Errorf("cannot be checked: %v", r)
 		}
 	}()
-	return v.Policy("", policyAST(p.policy))
+	return check()
 }
+
+func compareUIDs(a, b types.EntityUID) int { return strings.Compare(a.String(), b.String()) }
 
 func unjoin(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

@@ -86,11 +86,12 @@ func (o ownTypes) observe(entity types.Entity) error {
 	for name, value := range entity.Tags.All() {
 		typ, err := typeOfValue(value)
 		if err == nil {
-			t.tags, err = mergeTypes(t.tags, typ)
+			typ, err = mergeTypes(t.tags, typ)
 		}
 		if err != nil {
 			return fmt.Errorf("tag %q: %w", string(name), err)
 		}
+		t.tags = typ
 	}
 	return nil
 }
@@ -105,9 +106,13 @@ func (t *ownType) observeAttribute(name types.String, value types.Value) error {
 		attribute = &ownAttribute{}
 		t.attributes[name] = attribute
 	}
+	merged, err := mergeTypes(attribute.typ, typ)
+	if err != nil {
+		return err
+	}
 	attribute.count++
-	attribute.typ, err = mergeTypes(attribute.typ, typ)
-	return err
+	attribute.typ = merged
+	return nil
 }
 
 // addTo declares the types, and all types that they name as parents.
@@ -124,12 +129,15 @@ func (o ownTypes) addTo(model *schemaast.Schema) error {
 		if i := strings.LastIndex(ident, "::"); i >= 0 {
 			path, ident = types.Path(ident[:i]), ident[i+2:]
 		}
-		declared := schemaast.Entity{Shape: schemaast.RecordType{}, Tags: t.tags}
+		declared := schemaast.Entity{Shape: schemaast.RecordType{}}
+		if t.tags != nil {
+			declared.Tags = settled(t.tags)
+		}
 		for parent := range t.parents {
 			declared.ParentTypes = append(declared.ParentTypes, schemaast.EntityType(parent))
 		}
 		for attribute, a := range t.attributes {
-			declared.Shape[attribute] = schemaast.Attribute{Type: a.typ, Optional: a.count < t.count}
+			declared.Shape[attribute] = schemaast.Attribute{Type: settled(a.typ), Optional: a.count < t.count}
 		}
 		if path == "" {
 			if model.Entities == nil {
@@ -146,6 +154,25 @@ func (o ownTypes) addTo(model *schemaast.Schema) error {
 		model.Namespaces[path] = space
 	}
 	return nil
+}
+
+// settled makes sets of which only empty ones were seen sets of strings.
+func settled(t schemaast.IsType) schemaast.IsType {
+	switch typ := t.(type) {
+	case schemaast.SetType:
+		if typ.Element == nil {
+			return schemaast.Set(schemaast.String())
+		}
+		return schemaast.Set(settled(typ.Element))
+	case schemaast.RecordType:
+		record := schemaast.RecordType{}
+		for name, attribute := range typ {
+			attribute.Type = settled(attribute.Type)
+			record[name] = attribute
+		}
+		return record
+	}
+	return t
 }
 
 var errMixedTypes = errors.New("values of different types")
@@ -179,9 +206,7 @@ func typeOfValue(value types.Value) (schemaast.IsType, error) {
 				return nil, err
 			}
 		}
-		if element == nil {
-			element = schemaast.String()
-		}
+		// Of an empty set nothing is known yet; see settled.
 		return schemaast.Set(element), nil
 	case types.Record:
 		record := schemaast.RecordType{}
@@ -214,7 +239,10 @@ func mergeTypes(a, b schemaast.IsType) (schemaast.IsType, error) {
 	case schemaast.SetType:
 		if right, ok := b.(schemaast.SetType); ok {
 			element, err := mergeTypes(left.Element, right.Element)
-			return schemaast.Set(element), err
+			if err != nil {
+				return nil, err
+			}
+			return schemaast.Set(element), nil
 		}
 	default:
 		// The rest are comparable: basic, extension and entity types.

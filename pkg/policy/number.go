@@ -59,7 +59,6 @@ func plainNotation(text string) (string, bool) {
 		exponent, text = parsed, text[:i]
 	}
 	whole, fraction, _ := strings.Cut(text, ".")
-	fraction = strings.TrimRight(fraction, "0")
 	digits := strings.TrimLeft(whole+fraction, "0")
 	if digits == "" {
 		return "0", true

@@ -300,3 +300,56 @@ func FuzzArguments(f *testing.F) {
 		set.Decide(call("free", arguments))
 	})
 }
+
+func TestHostileConfigsAreErrorsAndNoCrashes(t *testing.T) {
+	const allow = `permit(principal, action, resource);`
+	for name, c := range map[string]struct {
+		source source
+		want   string
+	}{
+		"attributes of two types":   {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{"x":"a"},"parents":[]},{"uid":{"type":"MCP::Group","id":"b"},"attrs":{"x":1},"parents":[]}]`}, `entities.json: MCP::Group::"b": attribute "x"`},
+		"tags of two types":         {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{},"parents":[],"tags":{"x":"a","y":1}}]`}, "entities.json:"},
+		"a set of two types":        {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{"x":["a",1]},"parents":[]}]`}, "entities.json:"},
+		"a parent of no known type": {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{},"parents":[{"type":"X","id":"x"}]}]`}, "entities.json:"},
+		"many brackets":             {source{policies: strings.Repeat("(", 100_000)}, "p.cedar: is nested more than"},
+		"a very long file":          {source{policies: allow + strings.Repeat(" ", 200_000)}, "p.cedar: is longer than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, errs := c.source.compile()
+			if len(errs) == 0 || !strings.Contains(errs.Error(), c.want) {
+				t.Errorf("got %v, want %s", errs, c.want)
+			}
+		})
+	}
+	// An empty set beside a full one is no conflict.
+	source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{"x":[]},"parents":[]},{"uid":{"type":"MCP::Group","id":"b"},"attrs":{"x":[1]},"parents":[]}]`}.must(t)
+}
+
+func TestNumbersThatAreNotOfTheDeclaredTypeAreDenied(t *testing.T) {
+	set := source{tools: `{"tools":[{"name":"t","inputSchema":{"type":"object","properties":{
+"n":{"type":"integer"},"f":{"type":"number"},"r":{"anyOf":[{"type":"string"},{"type":"null"}]},"e":{"enum":["a","b"]}}}}]}`, policies: `
+permit(principal, action, resource);
+forbid(principal, action == MCP::Action::"t", resource) when { context.input has n && context.input.n == 22 };
+forbid(principal, action == MCP::Action::"t", resource) when { context.input has r && context.input.r == "eu" };
+forbid(principal, action == MCP::Action::"t", resource) when { context.input has e && context.input.e == "b" };`}.must(t)
+	for arguments, want := range map[string]bool{
+		`{"n":21}`: true, `{"n":22}`: false, `{"n":22.0}`: false, `{"n":22.4}`: false, `{"n":1e30}`: false,
+		`{"f":1.5}`: true, `{"f":1.50001}`: false, `{"r":"us"}`: true, `{"r":null}`: true, `{"r":["eu"]}`: false, `{"e":"a"}`: true, `{"e":"b"}`: false,
+	} {
+		if got := set.Decide(call("t", arguments)); got.Allowed != want {
+			t.Errorf("%s: %+v, want %t", arguments, got, want)
+		}
+	}
+}
+
+func TestTemplatesOfAServerInAGroupOfServers(t *testing.T) {
+	set := source{policies: `permit(principal, action == MCP::Action::"ReadResource", resource in MCP::Server::"all");`,
+		entities: `[{"uid":{"type":"MCP::Server","id":"aws"},"attrs":{},"parents":[{"type":"MCP::Server","id":"all"}]},{"uid":{"type":"MCP::Server","id":"all"},"attrs":{},"parents":[]}]`}.must(t)
+	for server, want := range map[string]bool{"aws": true, "other": false} {
+		request := call("", "")
+		request.Server = server
+		if got := set.CouldReadTemplate(t.Context(), request); got.Allowed != want {
+			t.Errorf("%s: %+v", server, got)
+		}
+	}
+}

@@ -126,6 +126,9 @@ type jsonSchema struct {
 	Properties map[string]jsontext.Value `json:"properties"`
 	Required   []string                  `json:"required"`
 	Items      jsontext.Value            `json:"items"`
+	AnyOf      []jsontext.Value          `json:"anyOf"`
+	OneOf      []jsontext.Value          `json:"oneOf"`
+	Enum       []jsontext.Value          `json:"enum"`
 }
 
 // parseTools reads a saved tools/list result, bare or inside its JSON-RPC
@@ -189,6 +192,12 @@ func typeOfSchema(text jsontext.Value) *argumentType {
 	if text.Kind() != '{' || json.Unmarshal(text, &schema) != nil {
 		return nil
 	}
+	if branch := soleBranch(append(schema.AnyOf, schema.OneOf...)); len(schema.Type) == 0 && branch != nil {
+		return typeOfSchema(branch)
+	}
+	if len(schema.Type) == 0 && len(schema.Enum) > 0 && !slices.ContainsFunc(schema.Enum, func(v jsontext.Value) bool { return v.Kind() != '"' }) {
+		return &argumentType{kind: kindString}
+	}
 	switch soleType(schema.Type) {
 	case "string":
 		return &argumentType{kind: kindString}
@@ -211,6 +220,19 @@ func typeOfSchema(text jsontext.Value) *argumentType {
 		return t
 	}
 	return nil
+}
+
+// soleBranch reads anyOf [T, {"type": "null"}], as many generators write what is
+// optional.
+func soleBranch(branches []jsontext.Value) jsontext.Value {
+	branches = slices.DeleteFunc(branches, func(branch jsontext.Value) bool {
+		var schema jsonSchema
+		return json.Unmarshal(branch, &schema) == nil && string(schema.Type) == `"null"`
+	})
+	if len(branches) != 1 {
+		return nil
+	}
+	return branches[0]
 }
 
 // soleType reads "string" and ["string", "null"]; null is left out of a

@@ -55,11 +55,11 @@ func (s *Set) partial(ctx context.Context, policies policyList, entities *reques
 // server. The batch evaluator lets an ignored resource match any scope, which
 // is right for permits and wrong for forbids: a forbid on one resource would
 // hide every template.
-func templatePolicies(policies policyList, server string) policyList {
+func templatePolicies(policies policyList, server string, static types.EntityMap) policyList {
 	var list policyList
 	for _, p := range policies {
 		source := policyAST(p.policy)
-		if !reachesResources(source, types.NewEntityUID(typeServer, types.String(server))) {
+		if !reachesResources(source, types.NewEntityUID(typeServer, types.String(server)), static) {
 			continue
 		}
 		rewritten := *source
@@ -70,14 +70,28 @@ func templatePolicies(policies policyList, server string) policyList {
 	return list
 }
 
+// isIn follows the parents in entities.json, at most depth of them.
+func isIn(uid, ancestor types.EntityUID, static types.EntityMap, depth int) bool {
+	if uid == ancestor {
+		return true
+	}
+	if depth > 0 {
+		for parent := range static[uid].Parents.All() {
+			if isIn(parent, ancestor, static, depth-1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // reachesResources says whether the scope can hold (permit) or always holds
 // (forbid) for the resources of a server.
-func reachesResources(p *ast.Policy, server types.EntityUID) bool {
+func reachesResources(p *ast.Policy, server types.EntityUID, static types.EntityMap) bool {
 	permits := p.Effect == ast.EffectPermit
 	inServer := func(uid types.EntityUID) bool {
-		// Only a permit may reach further: a resource can be in itself, and a
-		// server in an entity of the user's own.
-		return uid == server || permits && uid.Type != typeServer
+		// A resource can be in itself: that is one resource, not all of them.
+		return permits && uid.Type == typeResource || isIn(server, uid, static, len(static))
 	}
 	switch s := p.Resource.(type) {
 	case ast.ScopeTypeAll:

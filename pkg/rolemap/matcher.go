@@ -16,7 +16,7 @@ import (
 // units (about one per operation and per ten bytes of string compared).
 const (
 	maxMatcherLength = 4096
-	maxMatcherCost   = 20_000
+	maxMatcherCost   = 200_000
 )
 
 // matcher is a compiled CEL expression over the variable claims.
