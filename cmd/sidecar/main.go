@@ -114,6 +114,9 @@ func runExplain(c *cobra.Command, o *explainOptions) error {
 	if err != nil {
 		return fmt.Errorf("invalid auth-config:\n%w", err)
 	}
+	for _, warning := range config.Warnings {
+		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
+	}
 	token, err := readToken(c.InOrStdin(), o.tokenFile)
 	if err != nil {
 		return err

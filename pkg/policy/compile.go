@@ -97,15 +97,11 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	set.logOnly = config.Authorization.Mode == authconfig.ModeLogOnly
 	for _, p := range policies {
 		set.forbids[p.id] = p.policy.Effect() == cedar.Forbid
-		if scope, ok := policyAST(p.policy).Action.(ast.ScopeTypeEq); ok && scope.Entity == callToolUID {
-			warnings = append(warnings, fmt.Sprintf("policy %s: action == %s matches no call, because each tool has an action of its own: write action in %s",
-				p.id, callToolUID, callToolUID))
-		}
 	}
 	for _, upstream := range config.Upstreams {
 		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name, set.static)
 	}
-	return set, warnings, errs
+	return set, set.warn(config.Upstreams), errs
 }
 
 // hasFile tells whether a key has a fault of its own.
@@ -293,15 +289,12 @@ func namedActions(p *ast.Policy) []types.EntityUID {
 	case ast.ScopeTypeInSet:
 		uids = append(uids, scope.Entities...)
 	}
-	for _, condition := range p.Conditions {
-		ast.Inspect(ast.NewNode(condition.Body), func(n ast.IsNode) bool {
-			if value, ok := n.(ast.NodeValue); ok {
-				if uid, isEntity := value.Value.(types.EntityUID); isEntity {
-					uids = append(uids, uid)
-				}
+	inspect(p, func(n ast.IsNode) {
+		if value, ok := n.(ast.NodeValue); ok {
+			if uid, isEntity := value.Value.(types.EntityUID); isEntity {
+				uids = append(uids, uid)
 			}
-			return true
-		})
-	}
+		}
+	})
 	return slices.DeleteFunc(uids, func(uid types.EntityUID) bool { return uid.Type != typeAction })
 }

@@ -237,10 +237,17 @@ func TestValidationNamesTheFault(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatMatchesNoCallEarnsAWarning(t *testing.T) {
-	_, warnings, errs := source{policies: `permit(principal, action == MCP::Action::"CallTool", resource);`}.compile()
-	if len(errs) > 0 || len(warnings) != 1 || !strings.Contains(warnings[0], "write action in") {
-		t.Errorf("%v, %v", warnings, errs)
+func TestWhatIsProbablyNotMeantEarnsAWarning(t *testing.T) {
+	for want, s := range map[string]source{
+		"write action in": {policies: `permit(principal, action == MCP::Action::"CallTool", resource);`},
+		`no tool that it is about declares the argument "regoin"`: {tools: toolsJSON, policies: `forbid(principal, action == MCP::Action::"list", resource) when { context.input has regoin };`},
+		`MCP::Server::"awss" is neither an upstream`:              {policies: `permit(principal, action, resource in MCP::Server::"awss");`},
+		"": {tools: toolsJSON, policies: `permit(principal, action in MCP::Action::"CallTool", resource in MCP::Server::"aws") when { context.input has limit };`},
+	} {
+		_, warnings, errs := s.compile()
+		if len(errs) > 0 || (want == "") != (len(warnings) == 0) || want != "" && !strings.Contains(warnings[0], want) {
+			t.Errorf("%s: %v, %v", want, warnings, errs)
+		}
 	}
 }
 
