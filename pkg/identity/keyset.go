@@ -90,6 +90,7 @@ type keySet struct {
 	// demanded is when a token last made keys be fetched; the refresh does not
 	// count, or a key that is new since would be unknown for a while.
 	demanded   time.Time
+	attempted  time.Time
 	attemptErr error
 	inFlight   chan struct{}
 }
@@ -139,11 +140,17 @@ func (k *keySet) fetch(ctx context.Context, onDemand bool, seen *publishedKeys) 
 				defer k.mu.Unlock()
 				return nil
 			}
-			if time.Since(k.demanded) < unknownKeyPause {
+			// The first keys are no answer to an unknown one: a key that is new
+			// right after start is asked for at once.
+			last := &k.demanded
+			if seen == nil {
+				last = &k.attempted
+			}
+			if time.Since(*last) < unknownKeyPause {
 				defer k.mu.Unlock()
 				return k.attemptErr
 			}
-			k.demanded = time.Now()
+			*last = time.Now()
 		}
 		k.inFlight = make(chan struct{})
 		go k.fetchNow(context.WithoutCancel(ctx))
@@ -170,7 +177,7 @@ func (k *keySet) fetchNow(ctx context.Context) {
 		slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
 	}
 	k.mu.Lock()
-	k.attemptErr = err
+	k.attempted, k.attemptErr = time.Now(), err
 	close(k.inFlight)
 	k.inFlight = nil
 	k.mu.Unlock()
