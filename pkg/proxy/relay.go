@@ -142,8 +142,8 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	c.begin(answer.StatusCode)
 	out := newFlushWriter(c.w)
 	defer out.stop()
-	defer context.AfterFunc(answer.Request.Context(), out.cut)()
 	if c.stream {
+		defer context.AfterFunc(answer.Request.Context(), out.cut)()
 		// The record of a stream is written when it opens: it may last hours.
 		c.record()
 	}

@@ -161,7 +161,6 @@ func (s *Server) EndStreams() { s.stop() }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Before anything is answered: net/http reads the rest of a body then.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	extendWrite(w)
 	snap := s.current.Load()
 	if f := s.checkHost(r); f != nil {
 		f.write(w, nil)
@@ -247,6 +246,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *sna
 		(&failure{status: http.StatusInternalServerError, code: codeDenied, message: "internal error"}).write(w, nil)
 		return
 	}
+	extendWrite(w)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(document) //nolint:gosec // JSON, not HTML; the client may be gone
 }
