@@ -81,6 +81,18 @@ func TestExplanations(t *testing.T) {
 	}
 }
 
+func TestAnExpiredServiceAccountTokenIsExplainedAsAWorkload(t *testing.T) {
+	issuer := standin.NewIssuer()
+	defer issuer.Close()
+	c := config(t, issuer.URL)
+	c.Identity.Source = authconfig.SourceServiceAccount
+	token := issuer.Token(map[string]any{"sub": "system:serviceaccount:agents:demo", "groups": "readers", "exp": 1})
+	answer, err := explain.Explain(t.Context(), explain.Question{Config: c, Token: token, Client: http.DefaultClient})
+	if err != nil || answer.Accepted || answer.Principal != `MCP::Workload::"system:serviceaccount:agents:demo"` {
+		t.Errorf("%+v, %v", answer, err)
+	}
+}
+
 func TestBadQuestions(t *testing.T) {
 	issuer := standin.NewIssuer()
 	defer issuer.Close()

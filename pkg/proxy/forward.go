@@ -80,7 +80,7 @@ func (c *call) trace(ctx context.Context, header http.Header) context.Context {
 	}
 	operation := telemetry.Operation{
 		Method: telemetry.MethodLabel(c.method()), SessionID: c.sessionID, ProtocolVersion: c.version,
-		ServerAddress: c.upstream.address, ServerPort: c.upstream.port,
+		ServerAddress: c.upstream.host, ServerPort: c.upstream.port,
 	}
 	operation.TraceParent, operation.TraceState = c.traceContext()
 	if c.messages != nil && !c.messages.Batch {

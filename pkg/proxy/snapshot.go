@@ -51,11 +51,10 @@ type snapshot struct {
 
 // upstream is one configured upstream, ready to be called.
 type upstream struct {
-	index   int
-	name    string
-	host    string
-	address string
-	port    int
+	index int
+	name  string
+	host  string
+	port  int
 	// key tells upstreams apart across reloads.
 	key    string
 	target *url.URL
@@ -138,7 +137,7 @@ func newUpstream(index int, c *authconfig.Upstream) *upstream {
 	host, portText, _ := net.SplitHostPort(c.HostPort())
 	port, _ := strconv.Atoi(portText) // validated with the URL
 	return &upstream{
-		index: index, name: c.Name, host: c.URL.Hostname(), address: host, port: port,
+		index: index, name: c.Name, host: host, port: port,
 		key: c.Name + " " + c.URL.String(), target: c.URL, path: c.Path,
 		scope: sigv4.Scope{Service: c.Service, Region: c.Region},
 	}
