@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,4 +66,29 @@ func (u Upstream) HostPort() string {
 		}
 	}
 	return net.JoinHostPort(u.URL.Hostname(), port)
+}
+
+// Hosts are the upstreams' host names in lower case, each once, in their order.
+func (c *Config) Hosts() []string {
+	var hosts []string
+	for _, u := range c.Upstreams {
+		if host := strings.ToLower(u.URL.Hostname()); !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// Ports are the upstreams' ports, each once, ascending.
+func (c *Config) Ports() []int {
+	var ports []int
+	for _, u := range c.Upstreams {
+		_, text, _ := net.SplitHostPort(u.HostPort())
+		port, _ := strconv.Atoi(text) // validated with the URL
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	slices.Sort(ports)
+	return ports
 }

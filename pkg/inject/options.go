@@ -1,0 +1,35 @@
+package inject
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Options are the same for every Pod.
+type Options struct {
+	// Image of the sidecar. Required.
+	Image string
+	// ImagePullPolicy of the sidecar. Defaults to IfNotPresent.
+	ImagePullPolicy corev1.PullPolicy
+	// Env are variables of every sidecar, such as an STS endpoint or a proxy.
+	Env []corev1.EnvVar
+	// Resources of a sidecar whose Pod does not say otherwise. A request
+	// defaults to 10m of CPU and 40Mi of memory, the memory limit to 128Mi;
+	// without a CPU limit a busy sidecar is not throttled.
+	Resources corev1.ResourceRequirements
+}
+
+func (o Options) withDefaults() Options {
+	if o.ImagePullPolicy == "" {
+		o.ImagePullPolicy = corev1.PullIfNotPresent
+	}
+	if o.Resources.Requests == nil {
+		o.Resources.Requests = corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("40Mi"),
+		}
+	}
+	if o.Resources.Limits == nil {
+		o.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}
+	}
+	return o
+}
