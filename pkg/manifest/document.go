@@ -23,6 +23,8 @@ type Document struct {
 	separator, text string
 	root            yaml.Node
 	changed         bool
+	// compact is whether the author writes lists in the column of their key.
+	compact bool
 }
 
 // Object is a Kubernetes object: a document, or an item of a List.
@@ -64,14 +66,19 @@ func Read(text string) ([]*Document, error) {
 }
 
 func (d *Document) parse() error {
-	// go.yaml.in bounds what aliases may expand to when a value is decoded.
 	if err := yaml.Unmarshal([]byte(d.text), &d.root); err != nil {
 		return fmt.Errorf("read YAML: %w", err)
+	}
+	if hasAliases(&d.root) {
+		if _, err := expandedSize(&d.root, map[*yaml.Node]int{}); err != nil {
+			return fmt.Errorf("read YAML: %w", err)
+		}
 	}
 	var probe any
 	if err := d.root.Decode(&probe); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read YAML: %w", err)
 	}
+	d.compact = len(d.root.Content) == 0 || isCompact(d.root.Content[0])
 	return nil
 }
 
@@ -154,11 +161,7 @@ func (o *Object) Decode(target any, path ...string) error {
 
 // toJSON reads scalars as Kubernetes does (YAML 1.1).
 func toJSON(node *yaml.Node) ([]byte, error) {
-	flat, err := flattened(node)
-	if err != nil {
-		return nil, err
-	}
-	text, err := yaml.Marshal(flat)
+	text, err := yaml.Marshal(flattened(node))
 	if err != nil {
 		return nil, fmt.Errorf("read YAML: %w", err)
 	}
@@ -176,7 +179,7 @@ func WriteYAML(w io.Writer, documents []*Document) error {
 			var b bytes.Buffer
 			encoder := yaml.NewEncoder(&b)
 			encoder.SetIndent(2)
-			if isCompact(d.root.Content[0]) {
+			if d.compact {
 				encoder.CompactSeqIndent()
 			}
 			if err := encoder.Encode(&d.root); err != nil {
@@ -222,7 +225,7 @@ func WriteJSON(w io.Writer, documents []*Document) error {
 func isCompact(node *yaml.Node) bool {
 	for n := 0; n+1 < len(node.Content) && node.Kind == yaml.MappingNode; n += 2 {
 		key, value := node.Content[n], node.Content[n+1]
-		if value.Kind == yaml.SequenceNode && value.Style&yaml.FlowStyle == 0 && value.Line > 0 {
+		if value.Kind == yaml.SequenceNode && value.Style&yaml.FlowStyle == 0 {
 			return value.Column == key.Column
 		}
 		if value.Kind == yaml.MappingNode && hasBlockList(value) {
@@ -234,6 +237,6 @@ func isCompact(node *yaml.Node) bool {
 
 func hasBlockList(node *yaml.Node) bool {
 	return slices.ContainsFunc(node.Content, func(n *yaml.Node) bool {
-		return n.Kind == yaml.SequenceNode && n.Style&yaml.FlowStyle == 0 && n.Line > 0 || n.Kind == yaml.MappingNode && hasBlockList(n)
+		return n.Kind == yaml.SequenceNode && n.Style&yaml.FlowStyle == 0 || n.Kind == yaml.MappingNode && hasBlockList(n)
 	})
 }

@@ -14,9 +14,7 @@ import (
 // Set adds or replaces the value at a JSON pointer (RFC 6901), as the
 // operations add and replace of RFC 6902 do; "-" stands for the end of a list.
 func (o *Object) Set(operation, pointer string, value any) error {
-	if err := o.prepare(); err != nil {
-		return err
-	}
+	o.prepare()
 	added, err := toNode(value)
 	if err != nil {
 		return err
@@ -42,16 +40,10 @@ var pointerUnescape = strings.NewReplacer("~1", "/", "~0", "~")
 
 // prepare makes the object's tree one in which every value stands where it is
 // used, so that changing one changes no other.
-func (o *Object) prepare() error {
-	if !hasAliases(o.node) {
-		return nil
+func (o *Object) prepare() {
+	if hasAliases(o.node) {
+		*o.node = *flattened(o.node)
 	}
-	flat, err := flattened(o.node)
-	if err != nil {
-		return err
-	}
-	*o.node = *flat
-	return nil
 }
 
 func toNode(value any) (*yaml.Node, error) {
@@ -126,22 +118,43 @@ func hasAliases(node *yaml.Node) bool {
 	return node.Kind == yaml.AliasNode || slices.ContainsFunc(node.Content, hasAliases)
 }
 
-// maxNodes bounds what aliases may expand to.
-const maxNodes = 1 << 20
+// maxNodes bounds what a document with aliases may expand to.
+const maxNodes = 1 << 17
+
+// expandedSize is how many nodes a tree has when each alias is replaced by what
+// it stands for. Sizes that are known are in known; 0 marks a node that is
+// being measured.
+func expandedSize(node *yaml.Node, known map[*yaml.Node]int) (int, error) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	size, measured := known[node]
+	switch {
+	case measured && size == 0:
+		return 0, fmt.Errorf("line %d: an anchor contains itself", node.Line)
+	case measured:
+		return size, nil
+	}
+	known[node] = 0
+	size = 1
+	for _, content := range node.Content {
+		more, err := expandedSize(content, known)
+		if err != nil {
+			return 0, err
+		}
+		if size += more; size > maxNodes {
+			return 0, fmt.Errorf("line %d: the aliases expand to more than %d nodes", node.Line, maxNodes)
+		}
+	}
+	known[node] = size
+	return size, nil
+}
 
 // flattened copies a tree with every alias replaced by what it stands for and
 // every merge key (<<) by the members that it brings.
-func flattened(node *yaml.Node) (*yaml.Node, error) {
-	left := maxNodes
-	return flatten(node, &left)
-}
-
-func flatten(node *yaml.Node, left *int) (*yaml.Node, error) {
-	if *left--; *left < 0 {
-		return nil, errors.New("the YAML expands to too much")
-	}
+func flattened(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
-		return flatten(node.Alias, left)
+		return flattened(node.Alias)
 	}
 	flat := *node
 	flat.Anchor = ""
@@ -149,45 +162,32 @@ func flatten(node *yaml.Node, left *int) (*yaml.Node, error) {
 	var merged []*yaml.Node
 	for n, content := range node.Content {
 		if node.Kind == yaml.MappingNode && n%2 == 1 && node.Content[n-1].Tag == "!!merge" {
+			merged = append(merged, content)
 			continue
 		}
 		if node.Kind == yaml.MappingNode && n%2 == 0 && content.Tag == "!!merge" {
-			merged = append(merged, node.Content[n+1])
 			continue
 		}
-		copied, err := flatten(content, left)
-		if err != nil {
-			return nil, err
-		}
-		flat.Content = append(flat.Content, copied)
+		flat.Content = append(flat.Content, flattened(content))
 	}
 	for _, source := range merged {
-		if err := merge(&flat, source, left); err != nil {
-			return nil, err
-		}
+		merge(&flat, flattened(source))
 	}
-	return &flat, nil
+	return &flat
 }
 
 // merge adds the members of source that target lacks.
 // https://yaml.org/type/merge.html
-func merge(target, source *yaml.Node, left *int) error {
-	flat, err := flatten(source, left)
-	if err != nil {
-		return err
-	}
-	if flat.Kind == yaml.SequenceNode {
-		for _, part := range flat.Content {
-			if err := merge(target, part, left); err != nil {
-				return err
-			}
+func merge(target, source *yaml.Node) {
+	if source.Kind == yaml.SequenceNode {
+		for _, part := range source.Content {
+			merge(target, part)
 		}
-		return nil
+		return
 	}
-	for n := 0; n+1 < len(flat.Content); n += 2 {
-		if child(target, flat.Content[n].Value) == nil {
-			target.Content = append(target.Content, flat.Content[n], flat.Content[n+1])
+	for n := 0; n+1 < len(source.Content); n += 2 {
+		if child(target, source.Content[n].Value) == nil {
+			target.Content = append(target.Content, source.Content[n], source.Content[n+1])
 		}
 	}
-	return nil
 }

@@ -1,10 +1,6 @@
 package manifest
 
-import (
-	"strings"
-
-	"go.yaml.in/yaml/v3"
-)
+import "go.yaml.in/yaml/v3"
 
 // PodPath is where the object holds a Pod or a template of one; found is false
 // for other objects. Kinds that are not Kubernetes' own are known by their
@@ -30,12 +26,4 @@ func (o *Object) PodPath() (path []string, found bool) {
 		containers = containers.Alias
 	}
 	return path, containers.Kind == yaml.SequenceNode
-}
-
-// Pointer is the JSON pointer of a path.
-func Pointer(path []string) string {
-	if len(path) == 0 {
-		return ""
-	}
-	return "/" + strings.Join(path, "/")
 }
