@@ -92,3 +92,7 @@ func (c *Config) Ports() []int {
 	slices.Sort(ports)
 	return ports
 }
+
+// IsManagedByAWS reports whether the upstream is one of AWS's own MCP servers,
+// which set the aws:ViaAWSMCPService condition key.
+func (u Upstream) IsManagedByAWS() bool { return isManagedByAWS(u.URL.Hostname()) }
