@@ -24,6 +24,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/explain"
 	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/logging"
 	"github.com/countersign-io/countersign/pkg/proxy"
 )
 
@@ -53,7 +54,7 @@ func proxyCommand() *cobra.Command {
 	var logLevel string
 	command := &cobra.Command{
 		Use: "proxy", Short: "Serve MCP requests: identify, authorize, exchange, sign, stream", Args: cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return setUpLog(logLevel) },
+		PreRunE: func(*cobra.Command, []string) error { return logging.SetUp(logLevel) },
 		RunE:    func(c *cobra.Command, _ []string) error { return proxy.Run(c.Context(), options) },
 	}
 	flags := command.Flags()
@@ -64,15 +65,6 @@ func proxyCommand() *cobra.Command {
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	must(command.MarkFlagRequired("config"))
 	return command
-}
-
-func setUpLog(level string) error {
-	var parsed slog.Level
-	if err := parsed.UnmarshalText([]byte(level)); err != nil || strings.ContainsAny(level, "+-") {
-		return fmt.Errorf("--log-level: %q is not debug, info, warn or error", level)
-	}
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: parsed})))
-	return nil
 }
 
 type explainOptions struct {
