@@ -15,15 +15,17 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build the static binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sidecar ./cmd/sidecar
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/sidecar ./cmd/webhook
 
 .PHONY: demo
 demo: build ## The whole request path on embedded stand-ins, told as a story
 	@go run ./hack/demo --sidecar $(BIN)/sidecar
 
 .PHONY: test
-test: ## All tests, with the race detector
-	go test -race -timeout 10m ./...
+test: ## All tests, with the race detector; builds a kube-apiserver the first time
+	@assets="$$(go run ./hack/controlplane)"; \
+	echo go test -race -timeout 15m ./...; \
+	KUBEBUILDER_ASSETS="$$assets" go test -race -timeout 15m ./...
 
 .PHONY: fuzz
 fuzz: ## Each fuzz target for FUZZTIME

@@ -1,0 +1,70 @@
+package admission
+
+import (
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/configmap"
+)
+
+// maxValidated bounds the versions of auth-configs whose validation is
+// remembered. One takes a few KiB: policies and matchers, which take far more,
+// are compiled to be validated and not kept.
+const maxValidated = 4096
+
+// validatedConfigs validates each version of a ConfigMap once.
+type validatedConfigs struct {
+	known  *lru.Cache[configVersion, validatedConfig]
+	flight singleflight.Group
+}
+
+type configVersion struct {
+	uid, resourceVersion string
+}
+
+type validatedConfig struct {
+	config *authconfig.Config
+	err    error
+}
+
+func newValidatedConfigs() (*validatedConfigs, error) {
+	known, err := lru.New[configVersion, validatedConfig](maxValidated)
+	if err != nil {
+		return nil, fmt.Errorf("make cache of auth-configs: %w", err)
+	}
+	return &validatedConfigs{known: known}, nil
+}
+
+// get validates an object that the API server has stored. The error is an
+// authconfig.Errors.
+func (c *validatedConfigs) get(cm *corev1.ConfigMap) (*authconfig.Config, error) {
+	version := configVersion{string(cm.UID), cm.ResourceVersion}
+	if known, ok := c.known.Get(version); ok {
+		return known.config, known.err
+	}
+	result, _, _ := c.flight.Do(version.uid+" "+version.resourceVersion, func() (any, error) {
+		validated := validate(cm)
+		c.known.Add(version, validated)
+		return validated, nil
+	})
+	validated, ok := result.(validatedConfig)
+	if !ok {
+		return nil, fmt.Errorf("validate %s/%s: unexpected result", cm.Namespace, cm.Name)
+	}
+	return validated.config, validated.err
+}
+
+func validate(cm *corev1.ConfigMap) validatedConfig {
+	compiled, err := configmap.Compile(cm)
+	if err != nil {
+		return validatedConfig{err: err}
+	}
+	// Injection needs none of the texts; they would be kept twice.
+	config := *compiled.Config
+	config.Policies, config.Entities, config.Tools, config.CA = nil, nil, nil, nil
+	return validatedConfig{config: &config}
+}
