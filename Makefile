@@ -35,8 +35,10 @@ fuzz: ## Each fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: build ## Ratios to the upstream called directly and to a sign-only proxy
+bench: build ## Sidecar against a direct call and a sign-only proxy; webhook behind a real API server
 	@go run ./hack/bench --sidecar $(BIN)/sidecar
+	@echo
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/controlplane)" go run ./hack/admissionbench --webhook $(BIN)/webhook
 
 .PHONY: conformance
 conformance: build ## MCP's official conformance suite, direct and through the sidecar

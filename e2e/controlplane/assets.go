@@ -122,7 +122,7 @@ func build(ctx context.Context, module, dir string, log io.Writer) error {
 		{"-ldflags", flags, "-o", dir, "k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"},
 		{"-ldflags", "-s -w", "-o", filepath.Join(dir, "etcd"), "go.etcd.io/etcd/server/v3"},
 	} {
-		command := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath"}, arguments...)...) //nolint:gosec // our own words
+		command := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath"}, arguments...)...)
 		command.Dir, command.Stdout, command.Stderr = module, log, log
 		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
 		if err := command.Run(); err != nil {

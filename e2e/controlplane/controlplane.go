@@ -78,7 +78,7 @@ func (c *ControlPlane) Kubectl(ctx context.Context, arguments ...string) (output
 	if err != nil {
 		return "", err
 	}
-	command := exec.CommandContext(ctx, c.kubectl, append([]string{"--kubeconfig", c.kubeconfig}, arguments...)...) //nolint:gosec // our own words
+	command := exec.CommandContext(ctx, c.kubectl, append([]string{"--kubeconfig", c.kubeconfig}, arguments...)...)
 	command.Dir = root
 	var b bytes.Buffer
 	command.Stdout, command.Stderr = &b, &b
@@ -133,7 +133,7 @@ func (c *ControlPlane) SetEndpoint(ctx context.Context, namespace, service, port
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
-		Ports:       []discoveryv1.EndpointPort{{Name: &portName, Port: ptr.To(int32(port)), Protocol: ptr.To(corev1.ProtocolTCP)}}, //nolint:gosec // a port
+		Ports:       []discoveryv1.EndpointPort{{Name: &portName, Port: ptr.To(int32(port)), Protocol: ptr.To(corev1.ProtocolTCP)}},
 	}
 	_, err = clients.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{})
 	return err
@@ -150,7 +150,7 @@ func (c *ControlPlane) RemoveEndpoint(ctx context.Context, namespace, service, e
 
 // FreePort is a TCP port of the address that nobody listens on now.
 func FreePort(address string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0")) //nolint:noctx // ends at once
+	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

@@ -33,7 +33,7 @@ const (
 )
 
 // Refusal says why a Pod cannot be injected rightly.
-type Refusal struct {
+type Refusal struct { //nolint:errname // admission says refusal, and few treat it as an error
 	Code Code
 	// Sentence names what is wrong and where, and both sides of a clash. It
 	// does not end in a full stop.

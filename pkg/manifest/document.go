@@ -105,7 +105,6 @@ func (d *Document) objects(node *yaml.Node, depth int) ([]*Object, error) {
 			Namespace, Name string
 			GenerateName    string `yaml:"generateName"`
 		}
-		Items *yaml.Node
 	}
 	if err := node.Decode(&header); err != nil {
 		return nil, fmt.Errorf("line %d: not a Kubernetes object: %w", node.Line, err)

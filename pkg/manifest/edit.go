@@ -25,6 +25,9 @@ func (o *Object) Set(operation, pointer string, value any) error {
 	}
 	parent := o.node
 	for _, token := range tokens[:len(tokens)-1] {
+		// What is added is easier to read in a block, and a block cannot stand
+		// inside braces.
+		parent.Style &^= yaml.FlowStyle
 		if parent = member(parent, token); parent == nil {
 			return fmt.Errorf("%s: %s: no such field", o, pointer)
 		}
@@ -83,7 +86,6 @@ func member(node *yaml.Node, token string) *yaml.Node {
 }
 
 func set(parent *yaml.Node, operation, token string, value *yaml.Node) error {
-	// A block cannot stand inside braces.
 	parent.Style &^= yaml.FlowStyle
 	switch parent.Kind {
 	case yaml.MappingNode:

@@ -152,7 +152,7 @@ func FuzzRead(f *testing.F) {
 	for _, seed := range []string{"kind: A\n---\nkind: B\n", "a: &a [1]\nb: *a\n", "{\"kind\": \"List\", \"items\": [{\"kind\": \"Pod\"}]}", "x: |\n  ---\n", "<<: {kind: A}\n"} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		documents, err := manifest.Read(text)
 		if err != nil {
 			return
