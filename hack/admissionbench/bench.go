@@ -100,7 +100,7 @@ func (b *bench) start(ctx context.Context) error {
 		}
 	}
 	listen := func(port int) string { return net.JoinHostPort(b.address, strconv.Itoa(port)) }
-	b.process = exec.CommandContext(ctx, b.binary, "serve", "--port", strconv.Itoa(b.port), "--log-level", "warn", //nolint:gosec // our own words
+	b.process = exec.CommandContext(ctx, b.binary, "serve", "--port", strconv.Itoa(b.port), "--log-level", "warn",
 		"--health-address", listen(b.health), "--metrics-address", listen(b.stats))
 	// As in the Deployment.
 	b.process.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.dir, "kubeconfig"), "GOMEMLIMIT=200MiB")
@@ -161,11 +161,11 @@ func config(namespace, name, policies string) *corev1.ConfigMap {
 	return cm
 }
 
-func (b *bench) stop() {
+func (b *bench) stop(ctx context.Context) {
 	if b.process == nil {
 		return
 	}
-	_ = b.plane.RemoveEndpoint(context.Background(), systemNamespace, webhookName, strconv.Itoa(b.endpoint))
+	_ = b.plane.RemoveEndpoint(context.WithoutCancel(ctx), systemNamespace, webhookName, strconv.Itoa(b.endpoint))
 	_ = b.process.Process.Signal(syscall.SIGTERM)
 	_ = b.process.Wait()
 	b.process = nil

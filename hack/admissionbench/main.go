@@ -41,7 +41,7 @@ func run(ctx context.Context, binary string, creates, requests, configs int) err
 	if err != nil {
 		return err
 	}
-	defer b.stop()
+	defer b.stop(ctx)
 	if err := b.start(ctx); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func run(ctx context.Context, binary string, creates, requests, configs int) err
 		return err
 	}
 	// A replica that starts with all of them there, and admits.
-	b.stop()
+	b.stop(ctx)
 	if err := b.start(ctx); err != nil {
 		return err
 	}
