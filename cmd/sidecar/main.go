@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/explain"
 	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/intercept"
 	"github.com/countersign-io/countersign/pkg/logging"
 	"github.com/countersign-io/countersign/pkg/proxy"
 )
@@ -45,7 +47,7 @@ func rootCommand() *cobra.Command {
 		Use: "sidecar", Short: "Use AWS through MCP as the caller", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(proxyCommand(), explainCommand())
+	root.AddCommand(proxyCommand(), redirectCommand(), explainCommand())
 	return root
 }
 
@@ -60,10 +62,36 @@ func proxyCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&options.ConfigDir, "config", "", "directory with the auth-config")
 	flags.StringVar(&options.Listen, "listen", "127.0.0.1:15380", "address for plain HTTP; other than loopback only with identity.source bearer")
+	flags.StringSliceVar(&options.TLSListen, "tls-listen", nil, "addresses that upstream host names were pointed to")
+	flags.StringSliceVar(&options.RedirectListen, "redirect-listen", nil, "addresses that firewall rules redirect to")
+	flags.StringVar(&options.CADir, "ca-dir", "", "directory for what clients need to trust the Pod's CA: ca.crt, bundle.crt, truststore.p12")
+	flags.StringVar(&options.CAKeyDir, "ca-key-dir", "", "directory that keeps the Pod's CA with its key over restarts; nobody else may read it")
 	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics and /status")
 	flags.StringVar(&options.ServiceAccountToken, "service-account-token", "/var/run/countersign/token/token", "projected token file for identity.source serviceAccount")
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	must(command.MarkFlagRequired("config"))
+	return command
+}
+
+func redirectCommand() *cobra.Command {
+	var rules intercept.Rules
+	var ports []uint
+	command := &cobra.Command{
+		Use: "redirect", Short: "Write the firewall rules that send the Pod's connections to the sidecar, then exit", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			for _, port := range ports {
+				if port == 0 || port > math.MaxUint16 {
+					return fmt.Errorf("--ports: %d is not a port", port)
+				}
+				rules.Ports = append(rules.Ports, uint16(port))
+			}
+			return rules.Apply()
+		},
+	}
+	flags := command.Flags()
+	flags.Uint16Var(&rules.To, "to", 15381, "port of --redirect-listen")
+	flags.UintSliceVar(&ports, "ports", []uint{443}, "ports whose connections are redirected: those of the upstreams")
+	flags.Uint32Var(&rules.UID, "uid", 15337, "uid whose connections are left alone: the sidecar's")
 	return command
 }
 

@@ -34,14 +34,26 @@ type Issuer struct {
 
 // NewIssuer serves on a loopback port with one RS256 key.
 func NewIssuer() *Issuer {
-	i := &Issuer{}
+	i := NewIssuerAt("")
+	i.server = httptest.NewServer(i.Handler())
+	i.URL = i.server.URL
+	return i
+}
+
+// NewIssuerAt is an issuer with one RS256 key whose Handler is served somewhere
+// else, at the URL.
+func NewIssuerAt(url string) *Issuer {
+	i := &Issuer{URL: url}
+	i.AddKey(jose.RS256)
+	return i
+}
+
+// Handler serves discovery and keys.
+func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /keys", i.serveKeys)
-	i.server = httptest.NewServer(mux)
-	i.URL = i.server.URL
-	i.AddKey(jose.RS256)
-	return i
+	return mux
 }
 
 // Close stops serving.

@@ -32,7 +32,8 @@ type MCPServer struct {
 	// Seen is called with each request before it is checked; it may be nil.
 	Seen func(*http.Request)
 
-	server *httptest.Server
+	handler http.Handler
+	server  *httptest.Server
 }
 
 // MCPOptions configure NewMCPServer.
@@ -47,16 +48,26 @@ type MCPOptions struct {
 
 // NewMCPServer serves on a loopback port.
 func NewMCPServer(options MCPOptions) *MCPServer {
-	s := &MCPServer{}
-	server := newToolServer()
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: options.Stateless, JSONResponse: options.JSON})
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", s.verified(options.STS, handler))
-	s.server = httptest.NewServer(mux)
+	s := NewUnservedMCPServer(options)
+	s.server = httptest.NewServer(s.Handler())
 	s.URL = s.server.URL + "/mcp"
 	return s
 }
+
+// NewUnservedMCPServer is a server whose Handler is served somewhere else.
+func NewUnservedMCPServer(options MCPOptions) *MCPServer {
+	s := &MCPServer{}
+	server := newToolServer()
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: options.Stateless, JSONResponse: options.JSON, DisableLocalhostProtection: true})
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", s.verified(options.STS, handler))
+	s.handler = mux
+	return s
+}
+
+// Handler serves the endpoint, with path /mcp.
+func (s *MCPServer) Handler() http.Handler { return s.handler }
 
 // Close stops serving.
 func (s *MCPServer) Close() {

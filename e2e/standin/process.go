@@ -36,14 +36,21 @@ const startTimeout = 20 * time.Second
 // StartSidecar runs `sidecar proxy` on free loopback ports with the given keys
 // as its auth-config, which are written to dir.
 func StartSidecar(ctx context.Context, binary, dir string, files map[string]string, environment ...string) (*Process, error) {
+	return StartSidecarWithFlags(ctx, binary, dir, files, nil, environment...)
+}
+
+// StartSidecarWithFlags is StartSidecar with further flags.
+func StartSidecarWithFlags(ctx context.Context, binary, dir string, files map[string]string, flags []string, environment ...string) (*Process, error) {
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return nil, fmt.Errorf("write auth-config: %w", err)
 		}
 	}
 	p := &Process{done: make(chan error, 1)}
-	p.command = exec.CommandContext(ctx, binary, "proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--service-account-token", filepath.Join(dir, ".token"))
+	arguments := []string{
+		"proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-account-token", filepath.Join(dir, ".token"),
+	}
+	p.command = exec.CommandContext(ctx, binary, append(arguments, flags...)...)
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.Stdout = &lockedWriter{&p.mu, &p.stdout}
 	stderr, err := p.command.StderrPipe()

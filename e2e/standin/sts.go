@@ -41,9 +41,8 @@ type STS struct {
 	// Untrusted are roles whose trust policy lets nobody in.
 	Untrusted map[string]bool
 
-	audience string
-	issuer   string
-	server   *httptest.Server
+	trusted []trusted
+	server  *httptest.Server
 
 	mu       sync.Mutex
 	sessions map[string]*RoleSession
@@ -51,13 +50,34 @@ type STS struct {
 	asked    int
 }
 
-// NewSTS trusts one issuer and audience, as an IAM OIDC provider would.
+// trusted is an IAM OIDC provider with the client that reaches it.
+type trusted struct {
+	issuer, audience string
+	client           *http.Client
+}
+
+// NewSTS trusts one issuer and audience, as an IAM OIDC provider would, and
+// serves on a loopback port.
 func NewSTS(issuer, audience string) *STS {
-	s := &STS{issuer: issuer, audience: audience, sessions: map[string]*RoleSession{}, Untrusted: map[string]bool{}}
-	s.server = httptest.NewServer(http.HandlerFunc(s.serve))
+	s := NewUnservedSTS()
+	s.Trust(issuer, audience, http.DefaultClient)
+	s.server = httptest.NewServer(s.Handler())
 	s.URL = s.server.URL
 	return s
 }
+
+// NewUnservedSTS trusts nobody yet; its Handler is served somewhere else.
+func NewUnservedSTS() *STS {
+	return &STS{sessions: map[string]*RoleSession{}, Untrusted: map[string]bool{}}
+}
+
+// Trust adds an issuer. It is not for use while the STS serves.
+func (s *STS) Trust(issuer, audience string, client *http.Client) {
+	s.trusted = append(s.trusted, trusted{issuer, audience, client})
+}
+
+// Handler serves AssumeRoleWithWebIdentity.
+func (s *STS) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 // Close stops serving.
 func (s *STS) Close() { s.server.Close() }
@@ -157,11 +177,22 @@ func (s *STS) grant(r *http.Request) (session *RoleSession, status int, code, me
 }
 
 func (s *STS) verify(ctx context.Context, token string) (subject, code, message string) {
-	provider, err := oidc.NewProvider(ctx, s.issuer)
+	for _, t := range s.trusted {
+		subject, code, message = t.verify(ctx, token)
+		if code == "" {
+			return subject, "", ""
+		}
+	}
+	return "", code, message
+}
+
+func (t *trusted) verify(ctx context.Context, token string) (subject, code, message string) {
+	ctx = oidc.ClientContext(ctx, t.client)
+	provider, err := oidc.NewProvider(ctx, t.issuer)
 	if err != nil {
 		return "", "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider"
 	}
-	verified, err := provider.Verifier(&oidc.Config{ClientID: s.audience, SkipExpiryCheck: true}).Verify(ctx, token)
+	verified, err := provider.Verifier(&oidc.Config{ClientID: t.audience, SkipExpiryCheck: true}).Verify(ctx, token)
 	if err != nil {
 		return "", "InvalidIdentityToken", "The web identity token provided is not valid"
 	}

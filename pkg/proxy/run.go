@@ -15,6 +15,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/intercept"
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
@@ -34,7 +35,14 @@ type RunOptions struct {
 	Listen              string
 	Admin               string
 	ServiceAccountToken string
+	// TLSListen are addresses that upstream host names were pointed to,
+	// RedirectListen those that firewall rules redirect to.
+	TLSListen, RedirectListen []string
+	// CADir takes what clients need to trust the Pod's CA, CAKeyDir its key.
+	CADir, CAKeyDir string
 }
+
+func (o *RunOptions) intercepts() bool { return len(o.TLSListen)+len(o.RedirectListen) > 0 }
 
 // PodFromEnvironment reads what the downward API gives.
 func PodFromEnvironment() policy.Pod {
@@ -60,25 +68,30 @@ func Run(ctx context.Context, o RunOptions) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer func() { _ = listener.Close() }()
-	admin, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Admin)
-	if err != nil {
-		return fmt.Errorf("--admin: %w", err)
-	}
-	defer func() { _ = admin.Close() }()
 	server := New(Options{
 		Pod: PodFromEnvironment(), ServiceAccountToken: o.ServiceAccountToken, RootsFile: os.Getenv("AWS_CA_BUNDLE"),
 		Metrics: telemetry.NewMetrics(), Tracer: tracer, Audit: audit.NewLog(os.Stdout),
-		LoopbackOnly: isLoopbackListener(listener),
+		LoopbackOnly: isLoopbackListener(listener), Intercepts: o.intercepts(), TLSListeners: o.TLSListen,
 	})
 	if err := server.Load(files); err != nil {
 		return err
 	}
 	defer server.Close()
+	intercepted, err := server.interception(ctx, &o)
+	if err != nil {
+		return err
+	}
+	// The admin port is opened last: that it answers means that all is open.
+	admin, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Admin)
+	if err != nil {
+		return fmt.Errorf("--admin: %w", err)
+	}
+	defer func() { _ = admin.Close() }()
 	watchCtx, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
 	go server.Watch(watchCtx, o.ConfigDir)
-	slog.Info("serving", "listen", listener.Addr().String(), "admin", admin.Addr().String())
-	err = serveUntil(ctx, server, listener, admin)
+	slog.Info("serving", "listen", listener.Addr().String(), "admin", admin.Addr().String(), "tls", o.TLSListen, "redirect", o.RedirectListen)
+	err = serveUntil(ctx, server, listener, intercepted, admin)
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if flushErr := tracer.Shutdown(flushCtx); flushErr != nil {
@@ -99,12 +112,46 @@ func newHTTPServer(handler http.Handler) *http.Server {
 	}
 }
 
+// interception opens the listeners for intercepted connections and writes what
+// clients need to trust them.
+func (s *Server) interception(ctx context.Context, o *RunOptions) ([]net.Listener, error) {
+	if !o.intercepts() {
+		return nil, nil
+	}
+	if o.CADir == "" || o.CAKeyDir == "" {
+		return nil, errors.New("--tls-listen and --redirect-listen need --ca-dir and --ca-key-dir")
+	}
+	config := s.current.Load().config
+	authority, err := intercept.OpenAuthority(o.CAKeyDir, config.Hosts())
+	if err != nil {
+		return nil, err
+	}
+	if err := authority.WriteTrust(o.CADir, config.CA); err != nil {
+		return nil, err
+	}
+	s.rewriteTrust = func(ca []byte) error { return authority.WriteTrust(o.CADir, ca) }
+	listeners, err := intercept.ListenTLS(ctx, o.TLSListen, authority)
+	if err != nil || len(o.RedirectListen) == 0 {
+		return listeners, err
+	}
+	redirected, err := intercept.ListenRedirected(ctx, o.RedirectListen, authority, s.IsUpstream)
+	if err != nil {
+		return nil, err
+	}
+	return append(listeners, redirected), nil
+}
+
 // serveUntil stops accepting when ctx ends; the admin port goes last, so that
 // the stop can be watched.
-func serveUntil(ctx context.Context, server *Server, listener, admin net.Listener) error {
+func serveUntil(ctx context.Context, server *Server, plain net.Listener, intercepted []net.Listener, admin net.Listener) error {
 	main, side := newHTTPServer(server), newHTTPServer(server.Admin())
+	terminated := newHTTPServer(server.Intercepted())
+	terminated.ConnContext = withInterceptedPort
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ignoreClosed(main.Serve(listener)) })
+	group.Go(func() error { return ignoreClosed(main.Serve(plain)) })
+	for _, listener := range intercepted {
+		group.Go(func() error { return ignoreClosed(terminated.Serve(listener)) })
+	}
 	group.Go(func() error { return ignoreClosed(side.Serve(admin)) })
 	group.Go(func() error {
 		<-groupCtx.Done()
@@ -112,14 +159,23 @@ func serveUntil(ctx context.Context, server *Server, listener, admin net.Listene
 		server.EndStreams()
 		graceCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gracePeriod)
 		defer cancel()
-		if err := main.Shutdown(graceCtx); err != nil {
-			slog.Warn("requests in flight were cut off", "error", err)
-			_ = main.Close()
+		var shutdown errgroup.Group
+		for _, httpServer := range []*http.Server{main, terminated} {
+			shutdown.Go(func() error { return shutDown(graceCtx, httpServer) })
 		}
-		return side.Close()
+		return errors.Join(shutdown.Wait(), side.Close())
 	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// shutDown lets requests in flight end, or cuts them off when the time is up.
+func shutDown(ctx context.Context, server *http.Server) error {
+	if err := server.Shutdown(ctx); err != nil {
+		slog.Warn("requests in flight were cut off", "error", err)
+		_ = server.Close()
 	}
 	return nil
 }

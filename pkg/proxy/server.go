@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +46,11 @@ type Options struct {
 	// LoopbackOnly is set when the plain listener has a loopback address: then
 	// the Host header must name one, against DNS rebinding.
 	LoopbackOnly bool
+	// Intercepts is set when connections are intercepted: then the upstreams'
+	// hosts and ports were rendered into the Pod.
+	Intercepts bool
+	// TLSListeners are the addresses that upstream host names were pointed to.
+	TLSListeners []string
 }
 
 // Server serves MCP requests. Make one with New and give it an auth-config with
@@ -68,6 +75,9 @@ type Server struct {
 
 	reloading sync.Mutex
 	refused   atomic.Pointer[string]
+	// rewriteTrust is called when the auth-config's own roots change; nil
+	// without interception.
+	rewriteTrust func(ca []byte) error
 }
 
 // New makes a server without an auth-config.
@@ -115,11 +125,18 @@ func (s *Server) load(files authconfig.Files) error {
 	if old != nil && old.config.Policies != nil && config.Policies == nil && !old.config.HasAuthorizationBlock {
 		return errPoliciesGone
 	}
-	if old != nil && old.config.Identity.Source != config.Identity.Source {
-		return errors.New("refused: identity.source cannot change while the sidecar runs: callers would become others; start a new Pod")
+	if old != nil {
+		if err := s.changesRendered(old.config.Config, config.Config); err != nil {
+			return err
+		}
 	}
 	if !s.options.LoopbackOnly && config.Identity.Source == authconfig.SourceServiceAccount {
 		return errors.New("refused: identity.source serviceAccount needs a loopback --listen address, or it would lend its identity to the network")
+	}
+	if old != nil && s.rewriteTrust != nil && !bytes.Equal(old.config.CA, config.CA) {
+		if err := s.rewriteTrust(config.CA); err != nil {
+			return err
+		}
 	}
 	next, err := newSnapshot(s.stopping, config, old, &s.options)
 	if err != nil {
@@ -128,6 +145,23 @@ func (s *Server) load(files authconfig.Files) error {
 	s.current.Store(next)
 	old.retire(next)
 	s.announce(config)
+	return nil
+}
+
+// changesRendered refuses a change of what was rendered into the Pod when it was
+// made: no reload can change that.
+func (s *Server) changesRendered(old, next *authconfig.Config) error {
+	const sentence = "refused: %s cannot change while the sidecar runs; a new Pod is needed"
+	switch {
+	case old.Identity.Source != next.Identity.Source:
+		return fmt.Errorf(sentence, "identity.source")
+	case old.Identity.Source == authconfig.SourceServiceAccount && old.Identity.ServiceAccount != next.Identity.ServiceAccount:
+		return fmt.Errorf(sentence, "identity.serviceAccount")
+	case s.options.Intercepts && !slices.Equal(slices.Sorted(slices.Values(old.Hosts())), slices.Sorted(slices.Values(next.Hosts()))):
+		return fmt.Errorf(sentence, "the upstreams' host names")
+	case s.options.Intercepts && !slices.Equal(old.Ports(), next.Ports()):
+		return fmt.Errorf(sentence, "the upstreams' ports")
+	}
 	return nil
 }
 
@@ -161,17 +195,26 @@ func (s *Server) EndStreams() { s.stop() }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Before anything is answered: net/http reads the rest of a body then.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	if s.options.LoopbackOnly && !isLoopbackHost(r.Host) {
+		forbidden("the Host header must be a loopback address").write(w, nil)
+		return
+	}
 	snap := s.current.Load()
-	if f := s.checkHost(r); f != nil {
+	s.route(w, r, snap, snap.plain)
+}
+
+// route finds the upstream by the request's path.
+func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *snapshot, routes *routes) {
+	if f := checkOrigin(r); f != nil {
 		f.write(w, nil)
 		return
 	}
 	path := r.URL.EscapedPath()
 	if rest, ok := strings.CutPrefix(path, authconfig.MetadataPath); ok {
-		s.serveMetadata(w, r, snap, rest)
+		s.serveMetadata(w, r, snap, routes, rest)
 		return
 	}
-	u, ok := snap.routes[path]
+	u, ok := routes.byPath[path]
 	if !ok {
 		(&failure{status: http.StatusNotFound, code: codeNotFound, message: "no upstream has this path"}).write(w, nil)
 		return
@@ -190,14 +233,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, snap, u) //nolint:contextcheck // the request carries it
 }
 
-// checkHost refuses what a browser page of another origin could send.
-func (s *Server) checkHost(r *http.Request) *failure {
-	forbidden := func(message string) *failure {
-		return &failure{status: http.StatusForbidden, code: codeDenied, message: message}
-	}
-	if s.options.LoopbackOnly && !isLoopbackHost(r.Host) {
-		return forbidden("the Host header must be a loopback address")
-	}
+func forbidden(message string) *failure {
+	return &failure{status: http.StatusForbidden, code: codeDenied, message: message}
+}
+
+// checkOrigin refuses what a browser page of another origin could send.
+func checkOrigin(r *http.Request) *failure {
 	switch origins := r.Header["Origin"]; len(origins) {
 	case 0:
 		return nil
@@ -222,9 +263,9 @@ func isLoopbackHost(host string) bool {
 }
 
 // serveMetadata serves RFC 9728 metadata for the resource with the path rest.
-func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *snapshot, rest string) {
+func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *snapshot, routes *routes, rest string) {
 	oidc := &snap.config.Identity.OIDC
-	_, known := snap.routes[rest]
+	_, known := routes.byPath[rest]
 	known = known || rest == "" || rest == "/"
 	if configured, err := url.Parse(oidc.ResourceURL); err == nil && oidc.ResourceURL != "" && configured.EscapedPath() == rest {
 		known = true
@@ -239,7 +280,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *sna
 		return
 	}
 	if rest == "" || rest == "/" {
-		rest = snap.upstreams[0].path
+		rest = routes.first.path
 	}
 	document, err := identity.ResourceMetadata(oidc, snap.resource(r, rest))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -35,8 +36,10 @@ type authenticator interface {
 type snapshot struct {
 	config    *compile.Config
 	upstreams []*upstream
-	// routes are the paths of the plain listener.
-	routes map[string]*upstream
+	// plain are the routes of the plain listener; intercepted are those of the
+	// TLS listeners, by host and port.
+	plain       *routes
+	intercepted map[string]*routes
 
 	authenticator authenticator
 	// stopAuthenticator ends its background work.
@@ -47,6 +50,29 @@ type snapshot struct {
 
 	// plans by token digest.
 	plans *lru.Cache[[sha256.Size]byte, *plan]
+}
+
+// routes are the paths that one listener serves; first answers for metadata
+// without a path.
+type routes struct {
+	byPath map[string]*upstream
+	first  *upstream
+}
+
+func newRoutes() *routes { return &routes{byPath: map[string]*upstream{}} }
+
+// interceptionKey is what an intercepted connection is for.
+func interceptionKey(host string, port int) string {
+	return strings.ToLower(host) + ":" + strconv.Itoa(port)
+}
+
+func (r *routes) add(u *upstream, paths ...string) {
+	if r.first == nil {
+		r.first = u
+	}
+	for _, path := range paths {
+		r.byPath[path] = u
+	}
 }
 
 // upstream is one configured upstream, ready to be called.
@@ -76,7 +102,7 @@ type plan struct {
 
 // newSnapshot takes over from old whatever its inputs did not change.
 func newSnapshot(ctx context.Context, config *compile.Config, old *snapshot, options *Options) (*snapshot, error) {
-	s := &snapshot{config: config, routes: map[string]*upstream{}}
+	s := &snapshot{config: config, plain: newRoutes(), intercepted: map[string]*routes{}}
 	plans, err := lru.New[[sha256.Size]byte, *plan](maxPlans)
 	if err != nil {
 		return nil, err
@@ -85,9 +111,12 @@ func newSnapshot(ctx context.Context, config *compile.Config, old *snapshot, opt
 	for i := range config.Upstreams {
 		u := newUpstream(i, &config.Upstreams[i])
 		s.upstreams = append(s.upstreams, u)
-		for _, path := range config.Upstreams[i].ListenPaths(i == 0) {
-			s.routes[path] = u
+		s.plain.add(u, config.Upstreams[i].ListenPaths(i == 0)...)
+		key := interceptionKey(u.host, u.port)
+		if s.intercepted[key] == nil {
+			s.intercepted[key] = newRoutes()
 		}
+		s.intercepted[key].add(u, u.path)
 	}
 	s.client, s.transport, s.sts = old.clients(config.CA)
 	if s.transport == nil {
@@ -167,7 +196,7 @@ const (
 )
 
 func newTransport(roots *x509.CertPool, options *Options) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: refuseOwnListeners(options.TLSListeners)}
 	dial := dialer.DialContext
 	if options.DialContext != nil {
 		dial = options.DialContext

@@ -1,0 +1,153 @@
+package intercept
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxConnections bounds the redirected connections that are open at once.
+const maxConnections = 8192
+
+// Redirected accepts connections that firewall rules sent here. Those for an
+// upstream come out of Accept, as *tls.Conn; all others are passed on to where
+// they were going.
+type Redirected struct {
+	// isUpstream tells whether a connection for this host, in lower case, and
+	// port is to be terminated.
+	isUpstream func(host string, port int) bool
+	config     *tls.Config
+	// destination finds where a connection was going.
+	destination func(*net.TCPConn) (netip.AddrPort, error)
+	listeners   []net.Listener
+	own         map[netip.AddrPort]bool
+	accepted    chan net.Conn
+	slots       chan struct{}
+	ctx         context.Context //nolint:containedctx // the listener's own life
+	cancel      context.CancelFunc
+	closing     sync.Once
+}
+
+// ListenRedirected listens on addresses that firewall rules redirect to.
+func ListenRedirected(ctx context.Context, addresses []string, authority *Authority, isUpstream func(host string, port int) bool) (*Redirected, error) {
+	return listenRedirected(ctx, addresses, authority, isUpstream, originalDestination)
+}
+
+func listenRedirected(ctx context.Context, addresses []string, authority *Authority, isUpstream func(host string, port int) bool, destination func(*net.TCPConn) (netip.AddrPort, error)) (*Redirected, error) {
+	r := &Redirected{
+		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination, own: map[netip.AddrPort]bool{},
+		accepted: make(chan net.Conn), slots: make(chan struct{}, maxConnections),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, address := range addresses {
+		listener, err := listen(ctx, address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--redirect-listen: %w", err), r.Close())
+		}
+		if listener == nil {
+			continue
+		}
+		r.listeners = append(r.listeners, listener)
+		r.own[addrPort(listener.Addr())] = true
+	}
+	if len(r.listeners) == 0 {
+		return nil, errors.Join(errors.New("--redirect-listen: there is no address to listen on"), r.Close())
+	}
+	for _, listener := range r.listeners {
+		go r.serve(listener)
+	}
+	return r, nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	parsed := tcp.AddrPort()
+	return netip.AddrPortFrom(parsed.Addr().Unmap(), parsed.Port())
+}
+
+// acceptPause keeps an Accept that fails from taking a whole core.
+const acceptPause = 50 * time.Millisecond
+
+func (r *Redirected) serve(listener net.Listener) {
+	for {
+		accepted, err := listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			slog.Warn("a redirected connection could not be accepted", "error", err)
+			time.Sleep(acceptPause)
+			continue
+		}
+		client, ok := accepted.(*net.TCPConn)
+		if !ok {
+			_ = accepted.Close()
+			continue
+		}
+		select {
+		case r.slots <- struct{}{}:
+			go func() {
+				defer func() { <-r.slots }()
+				r.handle(client)
+			}()
+		default:
+			slog.Warn("a redirected connection was refused: too many are open", "most", maxConnections)
+			reset(client)
+		}
+	}
+}
+
+func (r *Redirected) handle(client *net.TCPConn) {
+	to, err := r.destination(client)
+	if err != nil || r.own[to] {
+		// Somebody connected here directly: there is nowhere to pass it on to.
+		slog.Debug("a connection that was not redirected was refused", "error", err)
+		reset(client)
+		return
+	}
+	read, name := readHello(client)
+	host := strings.ToLower(strings.TrimSuffix(name, "."))
+	if host == "" || !r.isUpstream(host, int(to.Port())) {
+		splice(r.ctx, client, read, to)
+		return
+	}
+	terminated := tls.Server(&conn{Conn: client, read: read, port: int(to.Port())}, r.config)
+	select {
+	case r.accepted <- terminated:
+	case <-r.ctx.Done():
+		reset(client)
+	}
+}
+
+// Accept gives the next connection for an upstream.
+func (r *Redirected) Accept() (net.Conn, error) {
+	select {
+	case c := <-r.accepted:
+		return c, nil
+	case <-r.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr is the first address that is listened on.
+func (r *Redirected) Addr() net.Addr { return r.listeners[0].Addr() }
+
+// Close stops listening. Connections that were passed on go on.
+func (r *Redirected) Close() error {
+	var err error
+	r.closing.Do(func() {
+		r.cancel()
+		err = closeAll(r.listeners)
+	})
+	return err
+}
