@@ -7,6 +7,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 GOTOOL := go tool -modfile=hack/tools/go.mod
 BIN := bin
+# The tag of images; the manifests name it.
+IMAGE_TAG ?= dev
 FUZZTIME ?= 10s
 
 .PHONY: help
@@ -39,6 +41,10 @@ bench: build ## Sidecar against a direct call and a sign-only proxy; webhook beh
 	@go run ./hack/bench --sidecar $(BIN)/sidecar
 	@echo
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/controlplane)" go run ./hack/admissionbench --webhook $(BIN)/webhook
+
+.PHONY: images
+images: ## OCI archives for linux/amd64 and linux/arm64, without a Docker daemon
+	@go run ./hack/images --version $(IMAGE_TAG) --revision "$$(git rev-parse HEAD 2>/dev/null || true)"
 
 .PHONY: conformance
 conformance: build ## MCP's official conformance suite, direct and through the sidecar
