@@ -91,6 +91,8 @@ func TestAPodThatLostItsSidecarToAnotherWebhookIsRefused(t *testing.T) {
 		"the host aliases gone":                              {`[{"op":"remove","path":"/spec/hostAliases"}]`, "host aliases"},
 		"the app with the CA's key": {`[{"op":"add","path":"/spec/containers/0/volumeMounts/-","value":{"name":"countersign-ca-key","mountPath":"/k"}}]`,
 			"mounts one of its volumes"},
+		"the app with the CA writable": {`[{"op":"add","path":"/spec/containers/0/volumeMounts/-","value":{"name":"countersign-ca","mountPath":"/k"}}]`,
+			"mounts one of its volumes"},
 		"the app with the sidecar's uid": {`[{"op":"add","path":"/spec/containers/0/securityContext","value":{"runAsUser":15337}}]`, "runs as its uid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,6 +103,29 @@ func TestAPodThatLostItsSidecarToAnotherWebhookIsRefused(t *testing.T) {
 			err := admin.Create(t.Context(), asking(namespace, "aws"))
 			wantForbidden(t, "the Pod", err, test.text)
 		})
+	}
+}
+
+func TestARedirectThatLostItsRulesToAnotherWebhookIsRefused(t *testing.T) {
+	namespace := labelledNamespace(t)
+	secondWebhook(t, namespace, `[{"op":"replace","path":"/spec/initContainers/0/image","value":"other"}]`, `[{"op":"remove","path":"/spec/initContainers/1"}]`)
+	pod := asking(namespace, "aws")
+	pod.Annotations[inject.AnnotationIntercept] = "redirect"
+	wantForbidden(t, "the Pod", admin.Create(t.Context(), pod), "countersign-redirect")
+}
+
+func TestTheSidecarsImageCannotBeChanged(t *testing.T) {
+	namespace := labelledNamespace(t)
+	pod := asking(namespace, "aws")
+	create(t, pod)
+	pod.Spec.InitContainers[0].Image = "registry.example.com/evil:1"
+	wantForbidden(t, "the change", admin.Update(t.Context(), pod), "image of the Countersign sidecar cannot be changed")
+	if err := get(t.Context(), namespace, pod.Name, pod); err != nil {
+		t.Fatal(err)
+	}
+	pod.Spec.Containers[0].Image = "registry.example.com/agent:2"
+	if err := admin.Update(t.Context(), pod); err != nil {
+		t.Errorf("the app's image cannot be changed either: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/inject"
 )
 
@@ -78,12 +79,38 @@ func cacheOptions(webhookConfiguration string) (cache.Options, error) {
 	}, nil
 }
 
+// maxCachedBytes is the most that is kept of one auth-config. Larger ones are
+// read when they are needed, so that nobody can fill every replica's memory.
+const maxCachedBytes = 16 << 10
+
+// Annotations of what is cached, and only there: what became of the data.
+const (
+	// annotationDigest stands for the data of a copy.
+	annotationDigest = authconfig.Prefix + "/cached-digest"
+	// annotationLarge says that the data must be read live.
+	annotationLarge = authconfig.Prefix + "/cached-without-data"
+)
+
+func isLarge(cm *corev1.ConfigMap) bool { return cm.Annotations[annotationLarge] != "" }
+
 func stripConfigMap(object any) (any, error) {
 	cm, ok := object.(*corev1.ConfigMap)
 	if !ok {
 		return object, nil
 	}
-	stripped := &corev1.ConfigMap{ObjectMeta: stripObjectMeta(&cm.ObjectMeta), Data: cm.Data}
+	stripped := &corev1.ConfigMap{ObjectMeta: stripObjectMeta(&cm.ObjectMeta)}
+	size := 0
+	for key, value := range cm.Data {
+		size += len(key) + len(value)
+	}
+	switch {
+	case cm.Labels[inject.LabelAuthConfig] == labelCopy:
+		stripped.Annotations = map[string]string{annotationDigest: authconfig.Files(cm.Data).Hash()}
+	case size > maxCachedBytes:
+		stripped.Annotations = map[string]string{annotationLarge: "true"}
+	default:
+		stripped.Data = cm.Data
+	}
 	// The values are of no use: that there are any is an error.
 	for key := range cm.BinaryData {
 		if stripped.BinaryData == nil {

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -21,6 +22,7 @@ import (
 type configMapValidator struct {
 	cached, live    client.Reader
 	systemNamespace string
+	validated       *validatedConfigs
 	metrics         *metrics
 }
 
@@ -31,7 +33,10 @@ func (v *configMapValidator) ValidateCreate(ctx context.Context, cm *corev1.Conf
 	if !configmap.IsAuthConfig(cm) {
 		return nil, nil
 	}
-	config, err := configmap.Compile(cm)
+	config, err := v.validated.compile(ctx, cm)
+	if errors.Is(err, errBusy) {
+		return nil, err
+	}
 	v.metrics.configAdmitted(err == nil)
 	if err != nil {
 		return nil, fmt.Errorf("the auth-config %q is invalid:\n%w", cm.Name, err)
@@ -56,6 +61,10 @@ func (v *configMapValidator) ignoresLocal(ctx context.Context, namespace string)
 // ValidateUpdate validates a changed ConfigMap, or warns of one that is no
 // longer an auth-config.
 func (v *configMapValidator) ValidateUpdate(ctx context.Context, before, after *corev1.ConfigMap) (admission.Warnings, error) {
+	// What goes must be able to lose its finalizers, valid or not.
+	if after.DeletionTimestamp != nil {
+		return nil, nil
+	}
 	if configmap.IsAuthConfig(before) && !configmap.IsAuthConfig(after) {
 		return v.warnOfUsers(ctx, before, "is no longer labelled")
 	}

@@ -77,6 +77,24 @@ func wantUnchangedWhenInjectedAgain(t *testing.T, pod *corev1.Pod) {
 	}
 }
 
+func TestWhatTheUserSetStaysWhenTheWebhookIsCalledAgain(t *testing.T) {
+	namespace := plainNamespace(t, map[string]string{inject.LabelInjection: "enabled"})
+	two := strings.Replace(validConfig, "  identity:", "  - {name: second, url: \"https://other-mcp.us-east-1.api.aws/mcp\"}\n  identity:", 1)
+	create(t, authConfig(namespace, "aws", two))
+	for mode, variable := range map[inject.Mode]corev1.EnvVar{
+		inject.ModeLoopback: {Name: "AWS_MCP_URL", Value: "http://127.0.0.1:15380/second/mcp"},
+		inject.ModeHosts:    {Name: "NODE_EXTRA_CA_CERTS", Value: "/var/run/countersign/ca/bundle.crt"},
+	} {
+		pod := asking(namespace, "aws")
+		pod.Annotations[inject.AnnotationIntercept] = string(mode)
+		pod.Spec.Containers[0].Env = []corev1.EnvVar{variable}
+		create(t, pod)
+		if got := pod.Spec.Containers[0].Env[0]; got != variable {
+			t.Errorf("%s: %+v became %+v", mode, variable, got)
+		}
+	}
+}
+
 func TestOnlyPodsThatAskWhereTheyMayAreInjected(t *testing.T) {
 	labelled := labelledNamespace(t)
 	unlabelled := plainNamespace(t, nil)

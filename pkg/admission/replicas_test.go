@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,7 +147,19 @@ func publishedBundle(t *testing.T) string {
 	if err := get(t.Context(), "", webhookName, &mutating); err != nil {
 		t.Fatal(err)
 	}
-	return string(mutating.Webhooks[0].ClientConfig.CABundle)
+	var validating admissionregistrationv1.ValidatingWebhookConfiguration
+	if err := get(t.Context(), "", webhookName, &validating); err != nil {
+		t.Fatal(err)
+	}
+	bundles := []string{string(mutating.Webhooks[0].ClientConfig.CABundle)}
+	for _, w := range validating.Webhooks {
+		bundles = append(bundles, string(w.ClientConfig.CABundle))
+	}
+	// While it is published the two may differ for a moment.
+	if len(slices.Compact(bundles)) != 1 {
+		return ""
+	}
+	return bundles[0]
 }
 
 func TestTheUnreachableWebhookStopsPodsThatAskAndNothingElse(t *testing.T) {

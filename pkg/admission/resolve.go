@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (r *resolver) resolve(ctx context.Context, namespace inject.Namespace, name
 			return nil, refusal, err
 		}
 		if local != nil {
-			return r.use(local, name, local.Name)
+			return r.use(ctx, local, name, local.Name)
 		}
 	}
 	shared, err := r.labelled(ctx, r.systemNamespace, name)
@@ -60,7 +61,7 @@ func (r *resolver) resolve(ctx context.Context, namespace inject.Namespace, name
 		return nil, nil, err
 	}
 	if shared != nil && configmap.IsShared(shared) {
-		return r.use(shared, name, configmap.CopyName(name))
+		return r.use(ctx, shared, name, configmap.CopyName(name))
 	}
 	if sharedOnly {
 		return nil, inject.Refuse(inject.CodeConfigMapForbidden,
@@ -80,7 +81,8 @@ func (r *resolver) local(ctx context.Context, namespace, name string) (*corev1.C
 	var cm corev1.ConfigMap
 	err := r.cached.Get(ctx, key, &cm)
 	if err == nil && configmap.IsAuthConfig(&cm) {
-		return &cm, nil, nil
+		whole, err := r.whole(ctx, &cm)
+		return whole, nil, err
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, nil, fmt.Errorf("read the ConfigMap %s: %w", key, err)
@@ -108,12 +110,21 @@ func (r *resolver) labelled(ctx context.Context, namespace, name string) (*corev
 	var cm corev1.ConfigMap
 	err := r.cached.Get(ctx, key, &cm)
 	if err == nil {
-		return &cm, nil
+		return r.whole(ctx, &cm)
 	}
 	if !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("read the ConfigMap %s: %w", key, err)
 	}
 	return r.read(ctx, key)
+}
+
+// whole reads what the cache holds without its data, unless this version of it
+// was validated before.
+func (r *resolver) whole(ctx context.Context, cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {
+	if !isLarge(cm) || r.validated.has(cm) {
+		return cm, nil
+	}
+	return r.read(ctx, client.ObjectKeyFromObject(cm))
 }
 
 func (r *resolver) read(ctx context.Context, key types.NamespacedName) (*corev1.ConfigMap, error) {
@@ -128,8 +139,11 @@ func (r *resolver) read(ctx context.Context, key types.NamespacedName) (*corev1.
 	return &cm, nil
 }
 
-func (r *resolver) use(cm *corev1.ConfigMap, name, mounted string) (*inject.Config, *inject.Refusal, error) {
-	config, err := r.validated.get(cm)
+func (r *resolver) use(ctx context.Context, cm *corev1.ConfigMap, name, mounted string) (*inject.Config, *inject.Refusal, error) {
+	config, err := r.validated.get(ctx, cm)
+	if errors.Is(err, errBusy) {
+		return nil, nil, err
+	}
 	if err != nil {
 		return nil, inject.Refuse(inject.CodeConfigMapInvalid, "the auth-config %q (ConfigMap %s/%s) is invalid: %s",
 			name, cm.Namespace, cm.Name, oneLine(err)), nil

@@ -152,17 +152,18 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 		return err
 	}
 	server := m.GetWebhookServer()
-	server.Register(pathMutatePods, &admission.Webhook{Handler: &podHandler{
+	slots := make(chan struct{}, maxRequests)
+	server.Register(pathMutatePods, limited(slots, &admission.Webhook{Handler: &podHandler{
 		resolver: &resolver{
 			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
 		},
 		options: options.Inject, metrics: metrics,
-	}})
-	server.Register(pathValidateConfigMaps, admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
-		cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, metrics: metrics,
-	})))
+	}}))
+	server.Register(pathValidateConfigMaps, limited(slots, admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
+		cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
+	}))))
 	shared := &sharedConfigs{
-		client: m.GetClient(), systemNamespace: options.Namespace, webhookConfiguration: options.Name, validated: validated, metrics: metrics,
+		client: m.GetClient(), live: m.GetAPIReader(), systemNamespace: options.Namespace, webhookConfiguration: options.Name, validated: validated, metrics: metrics,
 	}
 	if err := shared.setUp(m); err != nil {
 		return fmt.Errorf("set up the controller of shared auth-configs: %w", err)
@@ -174,6 +175,22 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 		}
 	}
 	return nil
+}
+
+// maxRequests bounds the requests that are worked on at once; each may hold some
+// MiB. API servers that find all taken are made to wait for their own timeout.
+const maxRequests = 128
+
+func limited(slots chan struct{}, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+			http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+		}
+	})
 }
 
 func addChecks(m manager.Manager, certificatesReady func() error) error {

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/configmap"
 	"github.com/countersign-io/countersign/pkg/inject"
 )
@@ -32,6 +34,7 @@ import (
 // Kubernetes' garbage collector removes them.
 type sharedConfigs struct {
 	client               client.Client
+	live                 client.Reader
 	systemNamespace      string
 	webhookConfiguration string
 	validated            *validatedConfigs
@@ -127,7 +130,9 @@ func (s *sharedConfigs) Reconcile(ctx context.Context, r reconcile.Request) (rec
 	if source == nil {
 		return reconcile.Result{}, s.remove(ctx, key)
 	}
-	if _, err := s.validated.get(source); err != nil {
+	if _, err := s.validated.get(ctx, source); errors.Is(err, errBusy) {
+		return reconcile.Result{}, err
+	} else if err != nil {
 		// Sidecars that start again are better off with the last good copy. The
 		// validating webhook refuses such a source; it got past it.
 		s.reportInvalid(source, err)
@@ -169,6 +174,11 @@ func (s *sharedConfigs) source(ctx context.Context, r types.NamespacedName) (*co
 	if err != nil {
 		return nil, fmt.Errorf("read the shared auth-config %q: %w", r.Name, err)
 	}
+	if isLarge(&source) {
+		if err := s.live.Get(ctx, client.ObjectKeyFromObject(&source), &source); err != nil {
+			return nil, fmt.Errorf("read the shared auth-config %q: %w", r.Name, err)
+		}
+	}
 	return &source, nil
 }
 
@@ -189,7 +199,8 @@ func (s *sharedConfigs) write(ctx context.Context, desired *corev1.ConfigMap) er
 	var present corev1.ConfigMap
 	err := s.client.Get(ctx, client.ObjectKeyFromObject(desired), &present)
 	switch {
-	case err == nil && isSameCopy(desired, &present):
+	case err == nil && (isSameCopy(desired, &present) || present.DeletionTimestamp != nil):
+		// One that goes is made anew when it is gone.
 		return nil
 	case apierrors.IsNotFound(err):
 		err = s.client.Create(ctx, desired)
@@ -215,7 +226,7 @@ func (s *sharedConfigs) write(ctx context.Context, desired *corev1.ConfigMap) er
 }
 
 func isSameCopy(desired, present *corev1.ConfigMap) bool {
-	return maps.Equal(desired.Data, present.Data) && len(present.BinaryData) == 0 &&
+	return present.Annotations[annotationDigest] == authconfig.Files(desired.Data).Hash() && len(present.BinaryData) == 0 &&
 		maps.Equal(desired.Labels, present.Labels) && equality.Semantic.DeepEqual(desired.OwnerReferences, present.OwnerReferences)
 }
 

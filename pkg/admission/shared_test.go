@@ -173,6 +173,55 @@ func TestNobodyButTheControllerWritesCopies(t *testing.T) {
 	}
 }
 
+func TestACopyThatIsDeletedInTheForegroundGoesAndComesBack(t *testing.T) {
+	namespace := labelledNamespace(t)
+	shared := sharedConfig(t, "foreground")
+	wantCopy(t, namespace, shared)
+	name := "countersign-shared-foreground"
+	copied := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	if err := admin.Delete(t.Context(), copied, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
+		t.Fatal(err)
+	}
+	collector := clientAs(t, "system:serviceaccount:kube-system:generic-garbage-collector", "system:masters")
+	if err := get(t.Context(), namespace, name, copied); err != nil {
+		t.Fatal(err)
+	}
+	poisoned := copied.DeepCopy()
+	poisoned.Data = map[string]string{"auth-config.yaml": "opened"}
+	wantForbidden(t, "a change of one that goes", admin.Update(t.Context(), poisoned), "only the Countersign controller may write them")
+	copied.Finalizers = nil
+	if err := collector.Update(t.Context(), copied); err != nil {
+		t.Fatalf("the garbage collector cannot let it go: %v", err)
+	}
+	wantCopy(t, namespace, shared)
+}
+
+func TestNobodyPutsWhatHeLikesAmongTheCopies(t *testing.T) {
+	namespace := labelledNamespace(t)
+	posing := authConfig(namespace, "posing", validConfig)
+	posing.Labels[inject.LabelAuthConfig] = "copy"
+	wantForbidden(t, "a ConfigMap labelled as a copy", admin.Create(t.Context(), posing), "only the Countersign controller may set it")
+}
+
+func TestALargeConfigIsReadWhenItIsNeeded(t *testing.T) {
+	namespace := plainNamespace(t, map[string]string{inject.LabelInjection: "enabled"})
+	large := authConfig(namespace, "large", validConfig+"# "+strings.Repeat("x", 64<<10)+"\n")
+	create(t, large)
+	pod := asking(namespace, "large")
+	eventually(t, "it is used from the cache and live", func(ctx context.Context) error {
+		pod = asking(namespace, "large")
+		return admin.Create(ctx, pod)
+	})
+	if sidecarOf(pod) == nil {
+		t.Error("not injected")
+	}
+	shared := authConfig(systemNamespace, "large-shared", validConfig+"# "+strings.Repeat("x", 64<<10)+"\n")
+	shared.Labels[inject.LabelShared] = "true"
+	create(t, shared)
+	t.Cleanup(func() { _ = admin.Delete(context.Background(), shared) })
+	wantCopy(t, namespace, shared)
+}
+
 func TestTheControllerWritesNoOtherConfigMaps(t *testing.T) {
 	namespace := labelledNamespace(t)
 	controller, err := client.New(replicas.cluster, client.Options{})

@@ -1,6 +1,8 @@
 package admission
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -8,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/configmap"
 )
 
@@ -16,10 +19,15 @@ import (
 // are compiled to be validated and not kept.
 const maxValidated = 4096
 
+// maxValidating bounds how many auth-configs are validated at once. One can take
+// seconds and many MiB if somebody means it to.
+const maxValidating = 2
+
 // validatedConfigs validates each version of a ConfigMap once.
 type validatedConfigs struct {
 	known  *lru.Cache[configVersion, validatedConfig]
 	flight singleflight.Group
+	slots  chan struct{}
 }
 
 type configVersion struct {
@@ -36,19 +44,40 @@ func newValidatedConfigs() (*validatedConfigs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache of auth-configs: %w", err)
 	}
-	return &validatedConfigs{known: known}, nil
+	return &validatedConfigs{known: known, slots: make(chan struct{}, maxValidating)}, nil
+}
+
+// compile is configmap.Compile when it is this one's turn, or an error that is
+// none of the ConfigMap's when ctx ends first.
+func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*compile.Config, error) {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+		return configmap.Compile(cm)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errBusy, ctx.Err())
+	}
+}
+
+var errBusy = errors.New("too many auth-configs are being validated; try again")
+
+// has tells whether the object's version was validated already.
+func (c *validatedConfigs) has(cm *corev1.ConfigMap) bool {
+	return c.known.Contains(configVersion{string(cm.UID), cm.ResourceVersion})
 }
 
 // get validates an object that the API server has stored. The error is an
-// authconfig.Errors.
-func (c *validatedConfigs) get(cm *corev1.ConfigMap) (*authconfig.Config, error) {
+// authconfig.Errors, or wraps errBusy.
+func (c *validatedConfigs) get(ctx context.Context, cm *corev1.ConfigMap) (*authconfig.Config, error) {
 	version := configVersion{string(cm.UID), cm.ResourceVersion}
 	if known, ok := c.known.Get(version); ok {
 		return known.config, known.err
 	}
 	result, _, _ := c.flight.Do(version.uid+" "+version.resourceVersion, func() (any, error) {
-		validated := validate(cm)
-		c.known.Add(version, validated)
+		validated := c.validate(ctx, cm)
+		if !errors.Is(validated.err, errBusy) {
+			c.known.Add(version, validated)
+		}
 		return validated, nil
 	})
 	validated, ok := result.(validatedConfig)
@@ -58,8 +87,8 @@ func (c *validatedConfigs) get(cm *corev1.ConfigMap) (*authconfig.Config, error)
 	return validated.config, validated.err
 }
 
-func validate(cm *corev1.ConfigMap) validatedConfig {
-	compiled, err := configmap.Compile(cm)
+func (c *validatedConfigs) validate(ctx context.Context, cm *corev1.ConfigMap) validatedConfig {
+	compiled, err := c.compile(ctx, cm)
 	if err != nil {
 		return validatedConfig{err: err}
 	}

@@ -82,10 +82,11 @@ func NewPlan(config *authconfig.Config, options Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{config: config, options: options, issuer: issuer, audience: audience, plan: &Plan{Warnings: []string{}}}
+	p := &planner{config: config, options: options, issuer: issuer, audience: audience, plan: &Plan{Warnings: []string{}}, given: map[string]int{}, narrowed: map[string]int{}}
 	p.guarded = !slices.ContainsFunc(config.Upstreams, func(u authconfig.Upstream) bool { return u.Guardrail != authconfig.GuardrailMCPOnly })
 	if !config.AWSSTS.FallbackRole.IsZero() {
 		p.role(config.AWSSTS.FallbackRole)
+		p.given[config.AWSSTS.FallbackRole.String()]++
 	}
 	for i := range config.AWSSTS.RoleMappings {
 		if err := p.mapping(i, &config.AWSSTS.RoleMappings[i]); err != nil {
@@ -123,6 +124,9 @@ type planner struct {
 	options  Options
 	issuer   *url.URL
 	audience string
+	// given counts by which mappings, and as the fallback, a role is given; narrowed
+	// by how many with a session policy.
+	given, narrowed map[string]int
 	// guarded is whether every upstream has the guardrail: only then may the
 	// roles deny everything else.
 	guarded bool
@@ -178,6 +182,10 @@ func (p *planner) role(arn authconfig.RoleARN) *Role {
 // mapping adds to its role what the mapping's session policies can let through.
 func (p *planner) mapping(index int, m *authconfig.RoleMapping) error {
 	r := p.role(m.Role)
+	p.given[r.ARN]++
+	if m.SessionPolicy != "" || len(m.PolicyARNs) > 0 {
+		p.narrowed[r.ARN]++
+	}
 	for _, arn := range m.PolicyARNs {
 		if !slices.Contains(r.ManagedPolicyARNs, arn) {
 			r.ManagedPolicyARNs = append(r.ManagedPolicyARNs, arn)
@@ -215,6 +223,11 @@ func statementsOf(policy string) ([]jsontext.Value, error) {
 	}
 	statements := make([]jsontext.Value, 0, len(list))
 	for _, s := range list {
+		// A Deny binds the mapping's own sessions; in the role it would bind
+		// those of every other mapping as well.
+		if string(s["Effect"]) != `"Allow"` {
+			continue
+		}
 		// The Sids of several policies need not differ; IAM wants them to.
 		delete(s, "Sid")
 		statements = append(statements, marshal(s))
@@ -307,6 +320,16 @@ func (p *planner) finish() error {
 			}
 		}
 		account.Commands = commands(account)
+	}
+	for _, account := range p.plan.Accounts {
+		for _, r := range account.Roles {
+			if p.narrowed[r.ARN] > 0 && p.narrowed[r.ARN] < p.given[r.ARN] {
+				p.warnf("the role %s is also given without a session policy: such callers can do all that the session policies of its other mappings allow; use another role for them", r.ARN)
+			}
+		}
+	}
+	if p.issuer.Port() != "" {
+		p.warnf("the issuer has a port; IAM takes no OIDC provider whose URL has one")
 	}
 	if !p.guarded {
 		p.warnf("not every upstream has guardrail mcpOnly, so the roles do not deny what comes past an AWS MCP server: a leaked credential can be used directly")

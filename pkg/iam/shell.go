@@ -88,7 +88,7 @@ found=
 		for _, step := range []struct {
 			action string
 			lines  []string
-		}{{"create", createOrUpdate(a)}, {"remove", a.Commands.Remove}, {"remove-provider", a.Commands.RemoveProvider}} {
+		}{{"create", createOrUpdate(a)}, {"remove", removeIfThere(a)}, {"remove-provider", a.Commands.RemoveProvider}} {
 			fmt.Fprintf(&b, "if [ \"$account $action\" = %s ]; then\n  found=yes\n", shellQuote(a.ID+" "+step.action))
 			for _, line := range step.lines {
 				b.WriteString("  " + line + "\n")
@@ -99,6 +99,21 @@ found=
 	b.WriteString("\nif [ -z \"$found\" ]; then\n  echo \"nothing to $action in account $account\" >&2\n  exit 1\nfi\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// removeIfThere are the remove commands, made to be run again after a failure.
+func removeIfThere(a *Account) []string {
+	var lines []string
+	for _, r := range a.Roles {
+		lines = append(lines, "if "+aws("iam", "get-role", "--role-name", r.Name)+" >/dev/null 2>&1; then")
+		for _, arn := range r.ManagedPolicyARNs {
+			lines = append(lines, "  "+aws("iam", "detach-role-policy", "--role-name", r.Name, "--policy-arn", arn)+" || true")
+		}
+		lines = append(lines,
+			"  "+aws("iam", "delete-role-policy", "--role-name", r.Name, "--policy-name", policyName)+" || true",
+			"  "+aws("iam", "delete-role", "--role-name", r.Name), "fi")
+	}
+	return lines
 }
 
 // createOrUpdate are the create commands, made to be run again.

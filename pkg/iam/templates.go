@@ -94,6 +94,13 @@ var notAlphanumeric = regexp.MustCompile(`[^A-Za-z0-9]+`)
 func (p *Plan) WriteTerraform(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`# What AWS IAM must hold for a Countersign auth-config.
+terraform {
+  required_providers {
+    # Older releases want the thumbprints of OIDC providers.
+    aws = { source = "hashicorp/aws", version = ">= 5.81" }
+  }
+}
+
 variable "create_provider" {
   description = "false where the account has this OIDC provider already"
   type        = bool

@@ -59,7 +59,7 @@ func (i *injector) unfitMode() *Refusal {
 	if i.settings.mode != ModeRedirect {
 		return nil
 	}
-	if other := transparentProxy(i.pod); other != "" {
+	if other := transparentProxy(i.pod, i.namespace); other != "" {
 		return Refuse(CodeTransparentProxy,
 			"mode redirect does not work beside another transparent proxy (%s): both would redirect the same traffic; use %s: hosts", other, AnnotationIntercept)
 	}
@@ -74,7 +74,7 @@ func (i *injector) unfitMode() *Refusal {
 
 // transparentProxy names what shows that Istio or Linkerd redirects, or will
 // redirect, the Pod's traffic.
-func transparentProxy(pod *corev1.Pod) string {
+func transparentProxy(pod *corev1.Pod, namespace Namespace) string {
 	for _, list := range containerLists(pod) {
 		for _, c := range list.containers {
 			switch c.Name {
@@ -89,8 +89,12 @@ func transparentProxy(pod *corev1.Pod) string {
 	if value := pod.Annotations["linkerd.io/inject"]; value == "enabled" || value == "ingress" {
 		return "linkerd.io/inject"
 	}
-	if pod.Labels["istio.io/dataplane-mode"] == "ambient" {
-		return "istio.io/dataplane-mode"
+	const ambient = "istio.io/dataplane-mode"
+	if mode, own := pod.Labels[ambient]; mode == "ambient" || !own && namespace.Labels[ambient] == "ambient" {
+		return ambient
+	}
+	if namespace.Labels["istio-injection"] == "enabled" && pod.Labels["sidecar.istio.io/inject"] != "false" {
+		return "istio-injection"
 	}
 	return ""
 }
@@ -200,13 +204,24 @@ func isReservedPath(p string) bool {
 
 func (i *injector) takenUser() *Refusal {
 	const sentence = "%s runs as uid %d; that uid is the sidecar's, and its traffic is not intercepted"
-	isReserved := func(user *int64) bool { return user != nil && *user == UserID }
-	if context := i.pod.Spec.SecurityContext; context != nil && isReserved(context.RunAsUser) {
-		return Refuse(CodeReservedUser, sentence, "the Pod (spec.securityContext)", UserID)
+	const groupSentence = "%s has the group %d; that gid is the sidecar's"
+	isReserved := func(id *int64) bool { return id != nil && *id == UserID }
+	if context := i.pod.Spec.SecurityContext; context != nil {
+		const where = "the Pod (spec.securityContext)"
+		switch {
+		case isReserved(context.RunAsUser):
+			return Refuse(CodeReservedUser, sentence, where, UserID)
+		case isReserved(context.RunAsGroup), isReserved(context.FSGroup), slices.Contains(context.SupplementalGroups, UserID):
+			return Refuse(CodeReservedUser, groupSentence, where, UserID)
+		}
 	}
 	for c := range i.userContainers() {
-		if c.SecurityContext != nil && isReserved(c.SecurityContext.RunAsUser) {
+		switch {
+		case c.SecurityContext == nil:
+		case isReserved(c.SecurityContext.RunAsUser):
 			return Refuse(CodeReservedUser, sentence, "the container "+quoted(c.Name), UserID)
+		case isReserved(c.SecurityContext.RunAsGroup):
+			return Refuse(CodeReservedUser, groupSentence, "the container "+quoted(c.Name), UserID)
 		}
 	}
 	return nil
@@ -250,6 +265,10 @@ func (i *injector) hostsClash() *Refusal {
 func (i *injector) takenAlias() *Refusal {
 	hosts := i.config.Hosts()
 	for index, alias := range i.pod.Spec.HostAliases {
+		if alias.IP == hostsAddress && !i.isOwnAlias(index) {
+			return Refuse(CodeReservedAddress, "spec.hostAliases points %s to %s; that address is the sidecar's",
+				strings.Join(alias.Hostnames, ", "), hostsAddress)
+		}
 		if i.isOwnAlias(index) {
 			continue
 		}

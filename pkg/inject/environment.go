@@ -16,6 +16,8 @@ const sourceServiceAccount = authconfig.SourceServiceAccount
 const (
 	bundleFile = mountCA + "/bundle.crt"
 	caFile     = mountCA + "/ca.crt"
+	// truststoreFile is for a JVM, which reads no variable.
+	truststoreFile = mountCA + "/truststore.p12"
 )
 
 // trustEnvironment makes the usual TLS clients trust the Pod's CA. Those that
@@ -67,7 +69,7 @@ func (i *injector) patchEnvironment(field string, index int, container *corev1.C
 		switch {
 		case at < 0:
 			missing = append(missing, variable)
-		case i.injected && isOwnValue(container.Env[at].Value) && container.Env[at].Value != variable.Value:
+		case i.injected && isOwnValue(container.Env[at].Value) && !i.isCurrentValue(container.Env[at].Value):
 			i.patch.replace(variable, "spec", field, index, "env", at)
 		}
 	}
@@ -83,6 +85,13 @@ func (i *injector) patchEnvironment(field string, index int, container *corev1.C
 
 func isOwnValue(value string) bool {
 	return strings.HasPrefix(value, loopbackURL+"/") || strings.HasPrefix(value, mountRoot+"/")
+}
+
+// isCurrentValue tells values that lead to something in the Pod as it is now. A
+// variable with one may be the user's own choice, and works.
+func (i *injector) isCurrentValue(value string) bool {
+	return slices.Contains([]string{bundleFile, caFile, truststoreFile}, value) ||
+		slices.ContainsFunc(i.objects.environment, func(e corev1.EnvVar) bool { return e.Value == value })
 }
 
 // isOurs is meant for a Pod without a clash: a container with one of our names

@@ -14,7 +14,7 @@ func (i *injector) warnings() []string {
 	var warnings []string
 	warnf := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	if shared := i.pod.Spec.ShareProcessNamespace; shared != nil && *shared || i.pod.Spec.HostPID {
-		warnf("the containers share a process namespace: one that runs as root can read the sidecar's memory, with the caller's tokens and AWS credentials in it")
+		warnf("the containers share a process namespace: one that runs as root, or as the sidecar's uid, can read the sidecar's memory, with the caller's tokens and AWS credentials in it")
 	}
 	for c := range i.userContainers() {
 		if i.runsAsRoot(c) {

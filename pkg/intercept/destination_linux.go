@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,20 +37,25 @@ func originalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	return destination, nil
 }
 
+// The wrappers of x/sys/unix are for other options whose values are as long as a
+// socket address or longer; there is none for this one.
 func originalDestination4(fd uintptr) (netip.AddrPort, error) {
-	var address unix.RawSockaddrInet4
-	if err := getsockopt(fd, unix.SOL_IP, unsafe.Pointer(&address), unsafe.Sizeof(address)); err != nil {
+	value, err := unix.GetsockoptIPv6Mreq(int(fd), unix.SOL_IP, soOriginalDestination)
+	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4(address.Addr), networkOrder(address.Port)), nil
+	// struct sockaddr_in: family, port and address, the latter two in network
+	// order.
+	raw := value.Multiaddr
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw[4:8])), binary.BigEndian.Uint16(raw[2:4])), nil
 }
 
 func originalDestination6(fd uintptr) (netip.AddrPort, error) {
-	var address unix.RawSockaddrInet6
-	if err := getsockopt(fd, unix.SOL_IPV6, unsafe.Pointer(&address), unsafe.Sizeof(address)); err != nil {
+	value, err := unix.GetsockoptIPv6MTUInfo(int(fd), unix.SOL_IPV6, soOriginalDestination)
+	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	return netip.AddrPortFrom(netip.AddrFrom16(address.Addr), networkOrder(address.Port)), nil
+	return netip.AddrPortFrom(netip.AddrFrom16(value.Addr.Addr), networkOrder(value.Addr.Port)), nil
 }
 
 // networkOrder reads a port that the kernel wrote in network order into a field
@@ -60,14 +64,4 @@ func networkOrder(port uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], port)
 	return binary.BigEndian.Uint16(b[:])
-}
-
-func getsockopt(fd uintptr, level int, value unsafe.Pointer, size uintptr) error {
-	length := uint32(size) //nolint:gosec // the size of a socket address
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), soOriginalDestination,
-		uintptr(value), uintptr(unsafe.Pointer(&length)), 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }

@@ -47,8 +47,8 @@ func readHello(c net.Conn) (read []byte, serverName string) {
 	r.read.Write(first)
 	r.pending = first
 	// crypto/tls parses the ClientHello; the handshake ends right there.
-	_ = tls.Server(r, &tls.Config{
-		MinVersion: tls.VersionTLS10, //nolint:gosec // nothing is negotiated
+	_ = tls.Server(&silent{recorder: r}, &tls.Config{
+		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			serverName = hello.ServerName
 			return nil, errHelloRead
@@ -57,15 +57,27 @@ func readHello(c net.Conn) (read []byte, serverName string) {
 	return r.read.Bytes(), serverName
 }
 
-// recorder is a connection that remembers what was read from it and takes no
-// answer.
-type recorder struct {
-	net.Conn // nil: only the methods below are called
-	source   io.Reader
-	pending  []byte
-	read     bytes.Buffer
+// silent is a connection from which a recorder reads and to which nothing is
+// written. Only Read and Write are called of it before the handshake ends.
+type silent struct {
+	net.Conn
+	recorder *recorder
 }
 
+// Read reads through the recorder.
+func (s *silent) Read(b []byte) (int, error) { return s.recorder.Read(b) }
+
+// Write drops the alert that ends the handshake.
+func (*silent) Write(b []byte) (int, error) { return len(b), nil }
+
+// recorder remembers what was read.
+type recorder struct {
+	source  io.Reader
+	pending []byte
+	read    bytes.Buffer
+}
+
+// Read reads and remembers.
 func (r *recorder) Read(b []byte) (int, error) {
 	if len(r.pending) > 0 {
 		n := copy(b, r.pending)
@@ -79,9 +91,3 @@ func (r *recorder) Read(b []byte) (int, error) {
 	r.read.Write(b[:n])
 	return n, err
 }
-
-func (*recorder) Write(b []byte) (int, error)      { return len(b), nil }
-func (*recorder) Close() error                     { return nil }
-func (*recorder) SetDeadline(time.Time) error      { return nil }
-func (*recorder) SetReadDeadline(time.Time) error  { return nil }
-func (*recorder) SetWriteDeadline(time.Time) error { return nil }

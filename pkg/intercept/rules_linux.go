@@ -12,16 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rules are what `sidecar redirect` writes.
-type Rules struct {
-	// To is the port that connections are sent to.
-	To uint16
-	// Ports are those that connections to are sent there.
-	Ports []uint16
-	// UID is whose connections are left alone: the sidecar's.
-	UID uint32
-}
-
 const tableName = "countersign"
 
 // Apply writes the rules for IPv4 and, where there is IPv6, for it too, in one

@@ -2,7 +2,6 @@ package intercept
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -37,17 +36,15 @@ func splice(ctx context.Context, client *net.TCPConn, read []byte, to netip.Addr
 	done := make(chan error, 2)
 	go func() { done <- carry(server, client) }()
 	go func() { done <- carry(client, server) }()
-	if err := errors.Join(<-done); err != nil {
+	first := <-done
+	if first != nil {
 		// One side broke: the other must not wait for it.
 		reset(client)
 		reset(server)
-		<-done
-		return
 	}
-	if err := <-done; err != nil {
+	if second := <-done; first == nil && second != nil {
 		reset(client)
 		reset(server)
-		return
 	}
 	_ = client.Close()
 	_ = server.Close()

@@ -11,6 +11,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	sigsjson "sigs.k8s.io/json"
@@ -35,7 +36,10 @@ type Object struct {
 	node     *yaml.Node
 }
 
-var separatorLine = regexp.MustCompile(`(?m)^---(?:[ \t].*)?$\n?`)
+// separatorLine is a line that begins a document: alone, with a comment, or with
+// the document's first line behind it.
+// https://yaml.org/spec/1.2.2/#91-documents
+var separatorLine = regexp.MustCompile(`(?m)^---(?:[ \t]*(?:#[^\n]*)?\r?(?:\n|$)|[ \t])`)
 
 // Read splits a file into its documents. JSON is YAML too.
 func Read(text string) ([]*Document, error) {
@@ -66,8 +70,14 @@ func Read(text string) ([]*Document, error) {
 }
 
 func (d *Document) parse() error {
-	if err := yaml.Unmarshal([]byte(d.text), &d.root); err != nil {
+	decoder := yaml.NewDecoder(strings.NewReader(d.text))
+	if err := decoder.Decode(&d.root); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read YAML: %w", err)
+	}
+	// One that ends with "..." could hide another, which would be lost.
+	var second yaml.Node
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return errors.New("read YAML: a document must begin with a line ---")
 	}
 	if hasAliases(&d.root) {
 		if _, err := expandedSize(&d.root, map[*yaml.Node]int{}); err != nil {
@@ -75,10 +85,14 @@ func (d *Document) parse() error {
 		}
 	}
 	var probe any
-	if err := d.root.Decode(&probe); err != nil && !errors.Is(err, io.EOF) {
+	if len(d.root.Content) == 0 {
+		d.compact = true
+		return nil
+	}
+	if err := d.root.Decode(&probe); err != nil {
 		return fmt.Errorf("read YAML: %w", err)
 	}
-	d.compact = len(d.root.Content) == 0 || isCompact(d.root.Content[0])
+	d.compact = isCompact(d.root.Content[0])
 	return nil
 }
 

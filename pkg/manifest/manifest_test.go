@@ -125,6 +125,28 @@ func TestReadRefusesWhatIsNoManifest(t *testing.T) {
 	}
 }
 
+func TestEveryDocumentIsFound(t *testing.T) {
+	for name, text := range map[string]string{
+		"Windows line ends":           "kind: A\r\n---\r\nkind: B\r\n",
+		"content behind the dashes":   "kind: A\n--- {kind: B}\n",
+		"a comment behind the dashes": "--- # first\nkind: A\n---\t# second\nkind: B\n",
+		"a document with an end":      "kind: A\n...\n---\nkind: B\n...\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			documents, objects := read(t, text)
+			if len(objects) != 2 || objects[0].Kind != "A" || objects[1].Kind != "B" {
+				t.Errorf("found %v", objects)
+			}
+			if got := write(t, documents); got != text {
+				t.Errorf("written: %q", got)
+			}
+		})
+	}
+	if _, err := manifest.Read("kind: A\n...\nkind: B\n"); err == nil {
+		t.Error("a document that would be lost was accepted")
+	}
+}
+
 func TestPodPath(t *testing.T) {
 	for name, test := range map[string]struct {
 		text, want string

@@ -141,6 +141,10 @@ func checkPolicyText(text string) error {
 	return nil
 }
 
+// maxPolicies bounds an auth-config's policies: validating them takes time that
+// grows with the square of their number.
+const maxPolicies = 1000
+
 // parsePolicies names every policy by its @id, else <file>/<n> counted from 0.
 func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors) {
 	var list policyList
@@ -170,6 +174,10 @@ func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors
 			}
 			seen[id] = true
 			list = append(list, namedPolicy{id: id, policy: p, file: file.Name, position: at})
+		}
+		if len(list) > maxPolicies {
+			errs.Addf(file.Name, "there are more than %d policies", maxPolicies)
+			return nil, errs
 		}
 	}
 	return list, errs

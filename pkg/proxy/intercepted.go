@@ -50,7 +50,7 @@ func (s *Server) Intercepted() http.Handler {
 			(&failure{status: http.StatusNotFound, code: codeNotFound, message: "no upstream has this host and port"}).write(w, nil)
 			return
 		}
-		s.route(w, r, snap, routes)
+		s.route(w, r, snap, routes) //nolint:contextcheck // the request carries it
 	})
 }
 

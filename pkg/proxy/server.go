@@ -200,7 +200,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	snap := s.current.Load()
-	s.route(w, r, snap, snap.plain)
+	s.route(w, r, snap, snap.plain) //nolint:contextcheck // the request carries it
 }
 
 // route finds the upstream by the request's path.
@@ -230,7 +230,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *snapshot, r
 		invalid("the query is not the one of the upstream's URL").write(w, nil)
 		return
 	}
-	s.serve(w, r, snap, u) //nolint:contextcheck // the request carries it
+	s.serve(w, r, snap, u)
 }
 
 func forbidden(message string) *failure {

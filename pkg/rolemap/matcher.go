@@ -3,10 +3,12 @@ package rolemap
 import (
 	"errors"
 	"fmt"
+	"regexp/syntax"
 	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
+	celast "github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
@@ -54,12 +56,60 @@ func compileMatcher(path, text string) (*matcher, authconfig.Errors) {
 		errs.AddAt(path, authconfig.Position{Line: 1, Column: 1}, "must be a boolean, not %s", out)
 		return nil, errs
 	}
+	if e := checkPatterns(path, ast); e != nil {
+		return nil, authconfig.Errors{*e}
+	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxMatcherCost))
 	if err != nil {
 		errs.Addf(path, "%v", err)
 		return nil, errs
 	}
 	return &matcher{text: text, program: program}, nil
+}
+
+// maxPatternSize bounds a regular expression with its repetitions written out,
+// which is how it is compiled: they let a short one take megabytes.
+const maxPatternSize = 2000
+
+func patternSize(re *syntax.Regexp) int {
+	size := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		if size += patternSize(sub); size > maxPatternSize {
+			return size
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		size *= max(1, re.Min, re.Max)
+	}
+	return size
+}
+
+// checkPatterns looks at the regular expressions that are written out; others
+// come from claims and are bounded by their length.
+func checkPatterns(path string, ast *cel.Ast) *authconfig.Error {
+	native := ast.NativeRep()
+	for _, call := range celast.MatchDescendants(celast.NavigateAST(native), celast.FunctionMatcher("matches")) {
+		arguments := call.AsCall().Args()
+		if len(arguments) == 0 || arguments[len(arguments)-1].Kind() != celast.LiteralKind {
+			continue
+		}
+		pattern, ok := arguments[len(arguments)-1].AsLiteral().Value().(string)
+		if !ok {
+			continue
+		}
+		start := native.SourceInfo().GetStartLocation(call.ID())
+		e := &authconfig.Error{Path: path, Position: authconfig.Position{Line: start.Line(), Column: start.Column() + 1}}
+		parsed, err := syntax.Parse(pattern, syntax.Perl)
+		if err != nil {
+			e.Message = err.Error()
+			return e
+		}
+		if patternSize(parsed) > maxPatternSize {
+			e.Message = fmt.Sprintf("the regular expression is too large: with its repetitions written out it has more than %d parts", maxPatternSize)
+			return e
+		}
+	}
+	return nil
 }
 
 var errNotBoolean = errors.New("the result is not a boolean")

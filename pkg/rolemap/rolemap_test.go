@@ -145,3 +145,19 @@ func TestExplainSaysWhy(t *testing.T) {
 		t.Errorf("%+v", outcomes)
 	}
 }
+
+func TestAPatternThatWouldTakeMuchMemoryIsRefused(t *testing.T) {
+	compile := func(matcher string) authconfig.Errors {
+		_, errs := Compile(&authconfig.AWSSTS{RoleMappings: []authconfig.RoleMapping{{Matcher: matcher}}})
+		return errs
+	}
+	if errs := compile(`claims["sub"].matches("^team-[a-z]{1,63}(-[0-9]{1,8})?$")`); len(errs) > 0 {
+		t.Errorf("an ordinary one: %v", errs)
+	}
+	for _, pattern := range []string{`[^a]{1000}[^a]{1000}[^a]{1000}`, `([^a]{30}){30}([^a]{30}){30}`} {
+		errs := compile(`claims["sub"].matches("` + pattern + `")`)
+		if len(errs) != 1 || errs[0].Position.Line != 1 || !strings.Contains(errs[0].Error(), "too large") {
+			t.Errorf("%s: %v", pattern, errs)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package servingcert
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -139,39 +140,46 @@ func (r *Rotator) store(ctx context.Context, secret *corev1.Secret, s *state) er
 	return nil
 }
 
-// publish puts the CAs into both webhook configurations.
+// publish puts the CAs into both webhook configurations, each whatever becomes
+// of the other.
 func (r *Rotator) publish(ctx context.Context, bundle []byte) error {
-	name := types.NamespacedName{Name: r.options.WebhookConfiguration}
-	var mutating admissionregistrationv1.MutatingWebhookConfiguration
-	if err := r.options.Client.Get(ctx, name, &mutating); err != nil {
-		return fmt.Errorf("read the mutating webhook configuration: %w", err)
+	changedMutating, mutatingErr := r.publishMutating(ctx, bundle)
+	changedValidating, validatingErr := r.publishValidating(ctx, bundle)
+	if err := errors.Join(mutatingErr, validatingErr); err != nil {
+		return fmt.Errorf("publish the CA: %w", err)
 	}
-	var validating admissionregistrationv1.ValidatingWebhookConfiguration
-	if err := r.options.Client.Get(ctx, name, &validating); err != nil {
-		return fmt.Errorf("read the validating webhook configuration: %w", err)
-	}
-	changed := false
-	for n := range mutating.Webhooks {
-		changed = setBundle(&mutating.Webhooks[n].ClientConfig, bundle) || changed
-	}
-	if changed {
-		if err := r.options.Client.Update(ctx, &mutating); err != nil {
-			return fmt.Errorf("publish the CA: %w", err)
-		}
-	}
-	changedToo := false
-	for n := range validating.Webhooks {
-		changedToo = setBundle(&validating.Webhooks[n].ClientConfig, bundle) || changedToo
-	}
-	if changedToo {
-		if err := r.options.Client.Update(ctx, &validating); err != nil {
-			return fmt.Errorf("publish the CA: %w", err)
-		}
-	}
-	if changed || changedToo || !bytes.Equal(r.bundle, bundle) {
+	if changedMutating || changedValidating || !bytes.Equal(r.bundle, bundle) {
 		r.bundle, r.publishedAt = bundle, r.now()
 	}
 	return nil
+}
+
+func (r *Rotator) publishMutating(ctx context.Context, bundle []byte) (changed bool, err error) {
+	var configuration admissionregistrationv1.MutatingWebhookConfiguration
+	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, &configuration); err != nil {
+		return false, err
+	}
+	for n := range configuration.Webhooks {
+		changed = setBundle(&configuration.Webhooks[n].ClientConfig, bundle) || changed
+	}
+	if !changed {
+		return false, nil
+	}
+	return true, r.options.Client.Update(ctx, &configuration)
+}
+
+func (r *Rotator) publishValidating(ctx context.Context, bundle []byte) (changed bool, err error) {
+	var configuration admissionregistrationv1.ValidatingWebhookConfiguration
+	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, &configuration); err != nil {
+		return false, err
+	}
+	for n := range configuration.Webhooks {
+		changed = setBundle(&configuration.Webhooks[n].ClientConfig, bundle) || changed
+	}
+	if !changed {
+		return false, nil
+	}
+	return true, r.options.Client.Update(ctx, &configuration)
 }
 
 func setBundle(config *admissionregistrationv1.WebhookClientConfig, bundle []byte) bool {

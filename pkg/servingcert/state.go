@@ -122,7 +122,10 @@ func (s *state) step(hosts []string, lifetimes Lifetimes, settle time.Duration, 
 		return true, s.issue(hosts, lifetimes, o.now)
 	case s.next != nil:
 		if o.published < settle {
-			return false, nil
+			if !s.shouldRenewLeaf(lifetimes, o.now) {
+				return false, nil
+			}
+			return true, s.issue(hosts, lifetimes, o.now)
 		}
 		// Old ones still there come from a rotation that was not awaited.
 		s.old = append(bytes.Clone(s.signing.pem), s.old...)

@@ -33,10 +33,14 @@ if [ "$account $action" = '123456789012 create' ]; then
 fi
 if [ "$account $action" = '123456789012 remove' ]; then
   found=yes
-  aws iam delete-role-policy --role-name DefaultMCPRole --policy-name countersign
-  aws iam delete-role --role-name DefaultMCPRole
-  aws iam delete-role-policy --role-name S3ReadOnlyMCPRole --policy-name countersign
-  aws iam delete-role --role-name S3ReadOnlyMCPRole
+  if aws iam get-role --role-name DefaultMCPRole >/dev/null 2>&1; then
+    aws iam delete-role-policy --role-name DefaultMCPRole --policy-name countersign || true
+    aws iam delete-role --role-name DefaultMCPRole
+  fi
+  if aws iam get-role --role-name S3ReadOnlyMCPRole >/dev/null 2>&1; then
+    aws iam delete-role-policy --role-name S3ReadOnlyMCPRole --policy-name countersign || true
+    aws iam delete-role --role-name S3ReadOnlyMCPRole
+  fi
 fi
 if [ "$account $action" = '123456789012 remove-provider' ]; then
   found=yes
@@ -62,9 +66,11 @@ if [ "$account $action" = '210987654321 create' ]; then
 fi
 if [ "$account $action" = '210987654321 remove' ]; then
   found=yes
-  aws iam detach-role-policy --role-name Auditor --policy-arn arn:aws:iam::aws:policy/SecurityAudit
-  aws iam delete-role-policy --role-name Auditor --policy-name countersign
-  aws iam delete-role --role-name Auditor
+  if aws iam get-role --role-name Auditor >/dev/null 2>&1; then
+    aws iam detach-role-policy --role-name Auditor --policy-arn arn:aws:iam::aws:policy/SecurityAudit || true
+    aws iam delete-role-policy --role-name Auditor --policy-name countersign || true
+    aws iam delete-role --role-name Auditor
+  fi
 fi
 if [ "$account $action" = '210987654321 remove-provider' ]; then
   found=yes

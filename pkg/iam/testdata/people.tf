@@ -1,4 +1,11 @@
 # What AWS IAM must hold for a Countersign auth-config.
+terraform {
+  required_providers {
+    # Older releases want the thumbprints of OIDC providers.
+    aws = { source = "hashicorp/aws", version = ">= 5.81" }
+  }
+}
+
 variable "create_provider" {
   description = "false where the account has this OIDC provider already"
   type        = bool

@@ -26,8 +26,10 @@ if [ "$account $action" = '123456789012 create' ]; then
 fi
 if [ "$account $action" = '123456789012 remove' ]; then
   found=yes
-  aws iam delete-role-policy --role-name Report --policy-name countersign
-  aws iam delete-role --role-name Report
+  if aws iam get-role --role-name Report >/dev/null 2>&1; then
+    aws iam delete-role-policy --role-name Report --policy-name countersign || true
+    aws iam delete-role --role-name Report
+  fi
 fi
 if [ "$account $action" = '123456789012 remove-provider' ]; then
   found=yes
