@@ -46,6 +46,14 @@ bench: build ## Sidecar against a direct call and a sign-only proxy; webhook beh
 images: ## OCI archives for linux/amd64 and linux/arm64, without a Docker daemon
 	@go run ./hack/images --version $(IMAGE_TAG) --revision "$$(git rev-parse HEAD 2>/dev/null || true)"
 
+.PHONY: cluster-up
+cluster-up: ## A cluster of one node on this machine (Linux, root); prints its kubeconfig
+	@hack/cluster/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Remove that cluster
+	@hack/cluster/cluster down
+
 .PHONY: conformance
 conformance: build ## MCP's official conformance suite, direct and through the sidecar
 	@go run ./hack/conformance --sidecar $(BIN)/sidecar

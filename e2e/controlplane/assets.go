@@ -23,7 +23,29 @@ const assetsVariable = "KUBEBUILDER_ASSETS"
 // kubernetesVersion is that of hack/cluster/go.mod.
 const kubernetesVersion = "v1.35.4"
 
-var binaries = []string{"kube-apiserver", "etcd", "kubectl"}
+// binary is a program of a cluster.
+type binary struct {
+	name, path string
+	// onNode is what only a cluster that runs Pods needs.
+	onNode bool
+}
+
+var binaries = []binary{
+	{name: "kube-apiserver", path: "k8s.io/kubernetes/cmd/kube-apiserver"},
+	{name: "kubectl", path: "k8s.io/kubernetes/cmd/kubectl"},
+	{name: "etcd", path: "go.etcd.io/etcd/server/v3"},
+	{name: "kube-controller-manager", path: "k8s.io/kubernetes/cmd/kube-controller-manager", onNode: true},
+	{name: "kube-scheduler", path: "k8s.io/kubernetes/cmd/kube-scheduler", onNode: true},
+	{name: "kubelet", path: "k8s.io/kubernetes/cmd/kubelet", onNode: true},
+	{name: "kube-proxy", path: "k8s.io/kubernetes/cmd/kube-proxy", onNode: true},
+	{name: "coredns", path: "github.com/coredns/coredns", onNode: true},
+}
+
+// NodeAssets is Assets with the programs of a node as well, which
+// KUBEBUILDER_ASSETS never has.
+func NodeAssets(ctx context.Context, log io.Writer) (string, error) {
+	return assets(ctx, true, log)
+}
 
 // Assets gives a directory with kube-apiserver, etcd and kubectl: the one that
 // KUBEBUILDER_ASSETS names, else one in the user's cache, where they are built
@@ -35,6 +57,10 @@ func Assets(ctx context.Context, log io.Writer) (string, error) {
 		}
 		return dir, nil
 	}
+	return assets(ctx, false, log)
+}
+
+func assets(ctx context.Context, onNode bool, log io.Writer) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
@@ -49,10 +75,16 @@ func Assets(ctx context.Context, log io.Writer) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	if missingFrom(dir) == "" {
+	var missing []binary
+	for _, b := range binaries {
+		if _, err := os.Stat(filepath.Join(dir, b.name)); err != nil && (onNode || !b.onNode) {
+			missing = append(missing, b)
+		}
+	}
+	if len(missing) == 0 {
 		return dir, nil
 	}
-	return dir, build(ctx, module, dir, log)
+	return dir, build(ctx, module, dir, missing, log)
 }
 
 // Root is the root of the repository, looked for upwards.
@@ -101,32 +133,39 @@ func lock(path string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
+// missingFrom names what a directory lacks of what tests need.
 func missingFrom(dir string) string {
-	for _, name := range binaries {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return name
+	for _, b := range binaries {
+		if _, err := os.Stat(filepath.Join(dir, b.name)); err != nil && !b.onNode {
+			return b.name
 		}
 	}
 	return ""
 }
 
-func build(ctx context.Context, module, dir string, log io.Writer) error {
-	_, _ = fmt.Fprintf(log, "Building kube-apiserver, etcd and kubectl %s from their Go modules into %s.\n"+
-		"This happens once and takes about 4 minutes on two cores; set %s to a directory that has them to save it.\n",
-		kubernetesVersion, dir, assetsVariable)
+func build(ctx context.Context, module, dir string, missing []binary, log io.Writer) error {
+	names := make([]string, len(missing))
+	for n, b := range missing {
+		names[n] = b.name
+	}
+	_, _ = fmt.Fprintf(log, "Building %s (Kubernetes %s) from their Go modules into %s.\n"+
+		"This happens once and takes about 4 minutes on two cores, twice that with all of a node's programs.\n",
+		strings.Join(names, ", "), kubernetesVersion, dir)
 	begun := time.Now()
 	const component = "k8s.io/component-base/version."
 	minor := strings.Split(kubernetesVersion, ".")[1]
 	flags := "-s -w -X " + component + "gitVersion=" + kubernetesVersion + " -X " + component + "gitMajor=1 -X " + component + "gitMinor=" + minor
-	for _, arguments := range [][]string{
-		{"-ldflags", flags, "-o", dir, "k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"},
-		{"-ldflags", "-s -w", "-o", filepath.Join(dir, "etcd"), "go.etcd.io/etcd/server/v3"},
-	} {
-		command := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath"}, arguments...)...)
+	for _, b := range missing {
+		// A new name is taken only when the program is whole.
+		made := filepath.Join(dir, ".new-"+b.name)
+		command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", made, b.path)
 		command.Dir, command.Stdout, command.Stderr = module, log, log
 		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
 		if err := command.Run(); err != nil {
-			return fmt.Errorf("build the control plane: %w", err)
+			return fmt.Errorf("build %s: %w", b.name, err)
+		}
+		if err := os.Rename(made, filepath.Join(dir, b.name)); err != nil {
+			return fmt.Errorf("build %s: %w", b.name, err)
 		}
 	}
 	_, _ = fmt.Fprintf(log, "Built in %s.\n", time.Since(begun).Round(time.Second))

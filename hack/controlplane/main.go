@@ -1,9 +1,11 @@
 // Command controlplane prints the directory with the kube-apiserver, etcd and
-// kubectl that tests and benchmarks use, after it has built what is missing.
+// kubectl that tests and benchmarks use, after it has built what is missing; with
+// -node, all that a cluster of one node needs.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 
@@ -11,7 +13,13 @@ import (
 )
 
 func main() {
-	dir, err := controlplane.Assets(context.Background(), os.Stderr)
+	node := flag.Bool("node", false, "the programs of a node as well")
+	flag.Parse()
+	assets := controlplane.Assets
+	if *node {
+		assets = controlplane.NodeAssets
+	}
+	dir, err := assets(context.Background(), os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "controlplane:", err)
 		os.Exit(1)

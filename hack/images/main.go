@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/countersign-io/countersign/hack/ociarchive"
 )
 
 // program is one image.
@@ -56,7 +58,11 @@ func run(p *program, out, prefix, version, revision string, platforms []string) 
 		return fmt.Errorf("make the directory for images: %w", err)
 	}
 	path := filepath.Join(out, p.name+".tar")
-	if err := writeArchive(path, prefix+p.name+":"+version, images); err != nil {
+	named := ociarchive.Named{Name: prefix + p.name + ":" + version}
+	for _, image := range images {
+		named.Images = append(named.Images, image.image)
+	}
+	if err := ociarchive.Write(path, named); err != nil {
 		return err
 	}
 	for _, image := range images {

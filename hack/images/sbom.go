@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/countersign-io/countersign/hack/ociarchive"
 )
 
 // spdx lists what a Go binary was made of, as its own build information tells.
@@ -51,7 +53,7 @@ func spdx(binary, name, version string) ([]byte, error) {
 	text, err := json.MarshalIndent(map[string]any{
 		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "countersign-" + name,
 		"documentNamespace": "https://countersign.io/sbom/" + name + "/" + version,
-		"creationInfo":      map[string]any{"created": epoch.Format("2006-01-02T15:04:05Z"), "creators": []string{"Tool: countersign-images"}},
+		"creationInfo":      map[string]any{"created": ociarchive.Epoch.Format("2006-01-02T15:04:05Z"), "creators": []string{"Tool: countersign-images"}},
 		"packages":          packages, "relationships": relationships,
 	}, "", "  ")
 	if err != nil {
