@@ -54,6 +54,10 @@ cluster-up: ## A cluster of one node on this machine (Linux, root); prints its k
 cluster-down: ## Remove that cluster
 	@hack/cluster/cluster down
 
+.PHONY: e2e
+e2e: ## Pods on a real cluster: kind where Docker runs, else one node built from Go modules (root)
+	@hack/e2e/run
+
 .PHONY: conformance
 conformance: build ## MCP's official conformance suite, direct and through the sidecar
 	@go run ./hack/conformance --sidecar $(BIN)/sidecar
@@ -61,8 +65,8 @@ conformance: build ## MCP's official conformance suite, direct and through the s
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck where it can reach its database
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
-	$(GOTOOL) golangci-lint run ./...
+	go vet -tags e2e ./...
+	$(GOTOOL) golangci-lint run --build-tags e2e ./...
 	@if curl -fsS -o /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; then \
 		$(GOTOOL) govulncheck ./...; \
 	else echo "govulncheck: skipped, its database cannot be reached from here"; fi

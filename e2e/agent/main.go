@@ -1,0 +1,177 @@
+// Command agent is an MCP client that knows the URL of an MCP server and nothing
+// of Countersign. It calls one tool and exits, or serves a port on which a test
+// tells it what to do.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+func main() {
+	url := flag.String("url", "", "the MCP server")
+	call := flag.String("call", "", "call this tool, print the answer and exit")
+	token := flag.String("token", "", "bearer token")
+	flag.Parse()
+	if *url == "" {
+		*url = os.Getenv("AWS_MCP_URL")
+	}
+	if *call != "" {
+		answer, err := talk(context.Background(), *url, *token, *call, nil)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "agent:", err)
+			os.Exit(1)
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(answer)
+		return
+	}
+	if err := serve(*url); err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		os.Exit(1)
+	}
+}
+
+// conversation is what the client learned.
+type conversation struct {
+	Tools []string `json:"tools"`
+	Text  string   `json:"text"`
+	Error string   `json:"error,omitempty"`
+}
+
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+// RoundTrip adds the user's token.
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if b.token != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	return b.next.RoundTrip(r)
+}
+
+func talk(ctx context.Context, url, token, tool string, arguments any) (*conversation, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	client := mcp.NewClient(&mcp.Implementation{Name: "agent", Version: "1"}, nil)
+	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{
+		Endpoint: url, HTTPClient: &http.Client{Transport: bearer{token, http.DefaultTransport}}, DisableStandaloneSSE: true,
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = session.Close() }()
+	answer := &conversation{}
+	list, err := session.ListTools(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("list tools: %w", err)
+	}
+	for _, t := range list.Tools {
+		answer.Tools = append(answer.Tools, t.Name)
+	}
+	if arguments == nil {
+		arguments = map[string]any{}
+	}
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		answer.Error = err.Error()
+		return answer, nil
+	}
+	for _, content := range result.Content {
+		if text, ok := content.(*mcp.TextContent); ok {
+			answer.Text += text.Text
+		}
+	}
+	return answer, nil
+}
+
+func serve(url string) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /call", func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			Token, Tool string
+			Arguments   map[string]any
+		}
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&request); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer, err := talk(r.Context(), url, request.Token, request.Tool, request.Arguments)
+		if err != nil {
+			answer = &conversation{Error: err.Error()}
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	})
+	// What any program in the container can do.
+	mux.HandleFunc("GET /fetch", func(w http.ResponseWriter, r *http.Request) { fetch(w, r.FormValue("url")) })
+	mux.HandleFunc("GET /files", func(w http.ResponseWriter, r *http.Request) { files(w, r.FormValue("dir")) })
+	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { kill(w, r.FormValue("program")) })
+	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
+	return (&http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
+}
+
+// fetch tells what certificate a server shows, whoever signed it.
+func fetch(w http.ResponseWriter, url string) {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	answer, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(url)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	chain := answer.TLS.PeerCertificates
+	root := sha256.Sum256(chain[len(chain)-1].Raw)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": answer.StatusCode, "body": string(text), "issuer": chain[0].Issuer.CommonName, "root": hex.EncodeToString(root[:])})
+}
+
+// files lists what the container can see and read of a directory.
+func files(w http.ResponseWriter, dir string) {
+	var readable []string
+	_ = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && isReadable(path) {
+			readable = append(readable, path)
+		}
+		return nil //nolint:nilerr // what cannot be read is the point
+	})
+	_ = json.NewEncoder(w).Encode(readable)
+}
+
+func isReadable(path string) bool {
+	_, err := os.ReadFile(path)
+	return err == nil
+}
+
+// kill ends a program as the kernel's OOM killer would.
+func kill(w http.ResponseWriter, program string) {
+	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	killed := 0
+	for _, path := range processes {
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(text), program+"\x00") {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	_, _ = fmt.Fprintln(w, killed)
+}

@@ -1,0 +1,279 @@
+//go:build e2e
+
+// Package e2e runs Pods on the cluster that KUBECONFIG names, with the shipped
+// manifests and images. The images must be loaded there; make e2e does all of it.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/e2e-framework/pkg/env"
+	"sigs.k8s.io/e2e-framework/pkg/envconf"
+)
+
+var (
+	clients *kubernetes.Clientset
+	// standinCA vouches for the stand-ins.
+	standinCA string
+)
+
+const (
+	upstream = "https://aws-mcp.standins.svc.cluster.local/mcp"
+	issuer   = "https://issuer.standins.svc.cluster.local"
+	role     = "arn:aws:iam::123456789012:role/"
+)
+
+func TestMain(m *testing.M) {
+	testEnvironment := env.NewWithKubeConfig(os.Getenv("KUBECONFIG"))
+	testEnvironment.Setup(func(ctx context.Context, c *envconf.Config) (context.Context, error) {
+		return ctx, setUp(ctx, rest.CopyConfig(c.Client().RESTConfig()))
+	})
+	os.Exit(testEnvironment.Run(m))
+}
+
+// setUp installs what the tests share.
+func setUp(ctx context.Context, config *rest.Config) (err error) {
+	config.QPS, config.Burst = 100, 200
+	if clients, err = kubernetes.NewForConfig(config); err != nil {
+		return err
+	}
+	for _, arguments := range [][]string{
+		{"apply", "-f", "manifests/standins.yaml"}, {"apply", "-k", "manifests/install"},
+		{"-n", "standins", "rollout", "status", "deployment/standins", "--timeout=120s"},
+		{"-n", "countersign-system", "rollout", "status", "deployment/countersign-webhook", "--timeout=120s"},
+	} {
+		if output, err := kubectl(ctx, "", arguments...); err != nil {
+			return fmt.Errorf("%w: %s", err, output)
+		}
+	}
+	ca, err := viaService(ctx, "GET", "/ca.pem", nil)
+	standinCA = string(ca)
+	return err
+}
+
+func kubectl(ctx context.Context, stdin string, arguments ...string) (string, error) {
+	program := os.Getenv("KUBECTL")
+	if program == "" {
+		program = "kubectl"
+	}
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Stdin = strings.NewReader(stdin)
+	var b bytes.Buffer
+	command.Stdout, command.Stderr = &b, &b
+	if err := command.Run(); err != nil {
+		return b.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, b.String())
+	}
+	return b.String(), nil
+}
+
+func apply(t *testing.T, manifest string) {
+	t.Helper()
+	if _, err := kubectl(t.Context(), manifest, "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// viaService reaches the stand-ins' plain port through the API server.
+func viaService(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	pods, err := clients.CoreV1().Pods("standins").List(ctx, metav1.ListOptions{LabelSelector: "app=standins"})
+	if err != nil {
+		return nil, err
+	}
+	for _, pod := range pods.Items {
+		if pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning {
+			return viaPod(ctx, method, "standins", pod.Name, path, body)
+		}
+	}
+	return nil, errors.New("the stand-ins do not run")
+}
+
+func viaPod(ctx context.Context, method, namespace, pod, path string, body []byte) ([]byte, error) {
+	path, query, _ := strings.Cut(path, "?")
+	request := clients.CoreV1().RESTClient().Verb(method).Namespace(namespace).Resource("pods").Name(pod + ":8080").SubResource("proxy").Suffix(path).Body(body)
+	for pair := range strings.SplitSeq(query, "&") {
+		if key, value, ok := strings.Cut(pair, "="); ok {
+			request = request.Param(key, value)
+		}
+	}
+	return request.DoRaw(ctx)
+}
+
+func token(t *testing.T, claims map[string]any) string {
+	t.Helper()
+	claims["aud"] = "countersign"
+	body, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := viaService(t.Context(), "POST", "/token", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// seen is what the stand-ins saw.
+type seen struct {
+	Verified, Refused int
+	Granted           []struct{ RoleARN, Name, Subject string }
+}
+
+func standinsSaw(t *testing.T) seen {
+	t.Helper()
+	text, err := viaService(t.Context(), "GET", "/seen", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s seen
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// namespace makes one that is labelled for injection.
+func namespace(t *testing.T, name, level string) string {
+	t.Helper()
+	apply(t, fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {countersign.io/injection: enabled, pod-security.kubernetes.io/enforce: %s}}\n", name, level))
+	t.Cleanup(func() {
+		_ = clients.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{})
+	})
+	eventually(t, "the service account", 30*time.Second, func(ctx context.Context) error {
+		_, err := clients.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
+	return name
+}
+
+func indent(text string, by int) string {
+	prefix := strings.Repeat(" ", by)
+	return prefix + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix) + "\n"
+}
+
+const bearerConfig = `apiVersion: countersign.io/v1alpha1
+kind: AuthConfig
+spec:
+  upstreams:
+  - {name: aws, url: "` + upstream + `", region: us-east-1, service: aws-mcp}
+  identity: {source: bearer, oidc: {issuer: "` + issuer + `", audience: countersign}}
+  awsSts:
+    region: us-east-1
+    fallbackRoleArn: ` + role + `Default
+    roleMappings:
+    - {claim: s3-readers, roleArn: "` + role + `S3", priority: 10}
+    - {matcher: '"admins" in claims["groups"]', roleArn: "` + role + `Admin", priority: 1}
+`
+
+const accountConfig = `apiVersion: countersign.io/v1alpha1
+kind: AuthConfig
+spec:
+  upstreams:
+  - {name: aws, url: "` + upstream + `", region: us-east-1, service: aws-mcp}
+  identity: {source: serviceAccount, serviceAccount: {expirationSeconds: 600}}
+  awsSts: {region: us-east-1, fallbackRoleArn: "` + role + `Workload"}
+`
+
+const bearerPolicies = `@id("who") permit (principal, action == MCP::Action::"aws___whoami", resource);
+@id("readers") permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"s3___list_objects", resource);
+@id("admins") permit (principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
+`
+
+func authConfig(namespace, name, config, policies string, labels ...string) string {
+	text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n  namespace: %s\n  labels:\n    countersign.io/auth-config: \"true\"\n", name, namespace)
+	for _, label := range labels {
+		text += "    " + label + "\n"
+	}
+	text += "data:\n  auth-config.yaml: |\n" + indent(config, 4) + "  ca.pem: |\n" + indent(standinCA, 4)
+	if policies != "" {
+		text += "  tools.cedar: |\n" + indent(policies, 4)
+	}
+	return text
+}
+
+// agentPod is the app: it knows the AWS URL and nothing of Countersign.
+func agentPod(namespace, name, mode, config, more string) string {
+	url := "        args: [--url, \"" + upstream + "\"]\n"
+	if mode == "loopback" {
+		url = "        args: []\n"
+	}
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata:
+  name: %s
+  namespace: %s
+  annotations: {countersign.io/auth-config: %s, countersign.io/intercept: %s}
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: agent
+    image: countersign.io/e2e/agent:1
+    imagePullPolicy: Never
+%s    readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+%s`, name, namespace, config, mode, strings.ReplaceAll(url, "        ", "    "), more)
+}
+
+func eventually(t *testing.T, what string, within time.Duration, is func(ctx context.Context) error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+		if err = is(t.Context()); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: not within %v: %v", what, within, err)
+}
+
+func waitReady(t *testing.T, namespace, name string) {
+	t.Helper()
+	eventually(t, "the Pod "+name+" is ready", 60*time.Second, func(ctx context.Context) error {
+		pod, err := clients.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		log, _ := clients.CoreV1().Pods(namespace).GetLogs(name, &corev1.PodLogOptions{Container: "countersign"}).DoRaw(ctx)
+		return fmt.Errorf("phase %s; the sidecar says: %s", pod.Status.Phase, log)
+	})
+}
+
+// conversation is what the app learned.
+type conversation struct {
+	Tools       []string
+	Text, Error string
+}
+
+func call(t *testing.T, namespace, pod, token, tool string) conversation {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"token": token, "tool": tool, "arguments": map[string]any{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := viaPod(t.Context(), "POST", namespace, pod, "/call", body)
+	if err != nil {
+		t.Fatalf("call: %v: %s", err, text)
+	}
+	var c conversation
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return c
+}

@@ -1,0 +1,57 @@
+// Command e2e makes the images that the end-to-end tests bring: the stand-ins
+// and an agent.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/countersign-io/countersign/hack/ociarchive"
+)
+
+func main() {
+	out := flag.String("out", "build/images/e2e.tar", "the archive")
+	flag.Parse()
+	if err := run(*out); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out string) error {
+	dir, err := os.MkdirTemp("", "countersign-e2e-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	var all []ociarchive.Named
+	for _, name := range []string{"standins", "agent"} {
+		binary := filepath.Join(dir, name)
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./e2e/"+name)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		if output, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w: %s", name, err, output)
+		}
+		content, err := os.ReadFile(binary)
+		if err != nil {
+			return err
+		}
+		image, err := ociarchive.Image([]ociarchive.File{{Name: name, Mode: 0o755, Content: content}}, &v1.ConfigFile{
+			OS: "linux", Architecture: runtime.GOARCH, Config: v1.Config{Entrypoint: []string{"/" + name}, WorkingDir: "/"},
+		})
+		if err != nil {
+			return err
+		}
+		all = append(all, ociarchive.Named{Name: "countersign.io/e2e/" + name + ":1", Images: []v1.Image{image}})
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
+		return err
+	}
+	return ociarchive.Write(out, all...)
+}
