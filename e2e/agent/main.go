@@ -121,6 +121,8 @@ func serve(url string) error {
 	})
 	// What any program in the container can do.
 	mux.HandleFunc("GET /fetch", func(w http.ResponseWriter, r *http.Request) { fetch(w, r.FormValue("url")) })
+	mux.HandleFunc("GET /download", func(w http.ResponseWriter, r *http.Request) { download(w, r.FormValue("url")) })
+	mux.HandleFunc("GET /challenge", func(w http.ResponseWriter, r *http.Request) { challenge(w, r.FormValue("url"), r.FormValue("host")) })
 	mux.HandleFunc("GET /files", func(w http.ResponseWriter, r *http.Request) { files(w, r.FormValue("dir")) })
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { kill(w, r.FormValue("program")) })
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
@@ -140,6 +142,43 @@ func fetch(w http.ResponseWriter, url string) {
 	chain := answer.TLS.PeerCertificates
 	root := sha256.Sum256(chain[len(chain)-1].Raw)
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": answer.StatusCode, "body": string(text), "issuer": chain[0].Issuer.CommonName, "root": hex.EncodeToString(root[:])})
+}
+
+// download tells how many MiB a second come from a URL.
+func download(w http.ResponseWriter, url string) {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+	begun := time.Now()
+	answer, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Get(url)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = answer.Body.Close() }()
+	n, err := io.Copy(io.Discard, answer.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	_, _ = fmt.Fprintf(w, "%.1f", float64(n)/(1<<20)/time.Since(begun).Seconds())
+}
+
+// challenge asks without a token, as a Gateway for a host would pass it on, and
+// tells where a client is sent.
+func challenge(w http.ResponseWriter, url, host string) {
+	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader("{}"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	request.Host = host
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	_ = answer.Body.Close()
+	_, _ = fmt.Fprintf(w, "%d %s", answer.StatusCode, answer.Header.Get("WWW-Authenticate"))
 }
 
 // files lists what the container can see and read of a directory.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func run(domain, clusterIssuer string) error {
 	sts.Trust(clusterIssuer, "sts.amazonaws.com", clusterClient)
 	aws := standin.NewUnservedMCPServer(standin.MCPOptions{STS: sts})
 	hosts[names[0]], hosts[names[1]], hosts[names[2]] = issuer.Handler(), sts.Handler(), aws.Handler()
-	hosts[names[3]] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("foreign")) })
+	hosts[names[3]] = http.HandlerFunc(serveForeign)
 
 	admin := http.NewServeMux()
 	admin.HandleFunc("GET /ca.pem", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(authority.PEM()) })
@@ -89,6 +90,22 @@ func run(domain, clusterIssuer string) error {
 	}()
 	slog.Info("serving", "names", names)
 	return <-failed
+}
+
+// serveForeign is a server that is none of Countersign's business; it gives as
+// many MiB as it is asked for.
+func serveForeign(w http.ResponseWriter, r *http.Request) {
+	size, _ := strconv.Atoi(r.FormValue("mib"))
+	if size == 0 {
+		_, _ = w.Write([]byte("foreign"))
+		return
+	}
+	block := make([]byte, 1<<20)
+	for range min(size, 4096) {
+		if _, err := w.Write(block); err != nil {
+			return
+		}
+	}
 }
 
 // handlerTransport answers requests with a handler in this process.

@@ -5,6 +5,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,15 +17,16 @@ import (
 )
 
 func main() {
-	out := flag.String("out", "build/images/e2e.tar", "the archive")
+	out := flag.String("out", "build/e2e/e2e.tar", "the archive")
+	clients := flag.String("clients", "", "a root file system with TLS clients, to be an image too")
 	flag.Parse()
-	if err := run(*out); err != nil {
+	if err := run(*out, *clients); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string) error {
+func run(out, clients string) error {
 	dir, err := os.MkdirTemp("", "countersign-e2e-")
 	if err != nil {
 		return err
@@ -50,8 +52,26 @@ func run(out string) error {
 		}
 		all = append(all, ociarchive.Named{Name: "countersign.io/e2e/" + name + ":1", Images: []v1.Image{image}})
 	}
+	if clients != "" {
+		image, err := clientsImage(clients)
+		if err != nil {
+			return err
+		}
+		all = append(all, ociarchive.Named{Name: "countersign.io/e2e/clients:1", Images: []v1.Image{image}})
+	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
 		return err
 	}
 	return ociarchive.Write(out, all...)
+}
+
+func clientsImage(rootfs string) (v1.Image, error) {
+	layer, err := ociarchive.Layer(func() (io.ReadCloser, error) { return os.Open(rootfs) })
+	if err != nil {
+		return nil, err
+	}
+	return ociarchive.FromLayer(layer, &v1.ConfigFile{
+		OS: "linux", Architecture: runtime.GOARCH,
+		Config: v1.Config{Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"}, WorkingDir: "/"},
+	})
 }
