@@ -1,4 +1,5 @@
-# The same images as `make images`, for people who build with Docker:
+# The same programs as in `make images`, without labels and list of modules, for
+# people who build with Docker:
 #   docker build --build-arg PROGRAM=sidecar --build-arg USER=15337 -t countersign/sidecar:dev .
 #   docker build --build-arg PROGRAM=webhook --build-arg USER=65532 -t countersign/webhook:dev .
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build

@@ -212,15 +212,15 @@ func TestAnEditChangesDecisionsInRunningPods(t *testing.T) {
 	apply(t, agentPod(ns, "agent", "hosts", "aws", ""))
 	waitReady(t, ns, "agent")
 	alice := token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
-	if got := call(t, ns, "agent", alice, "echo"); !strings.Contains(got.Error, "denied") {
+	if got := call(t, ns, "agent", alice, "s3___delete_bucket"); !strings.Contains(got.Error, "denied") {
 		t.Fatalf("before: %+v", got)
 	}
 	if _, err := kubectl(t.Context(), authConfig(ns, "aws", bearerConfig, "permit (principal, action == MCP::Action::"), "apply", "-f", "-"); err == nil || !strings.Contains(err.Error(), "tools.cedar: ") {
 		t.Errorf("a broken edit: %v", err)
 	}
-	apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies+`permit (principal, action == MCP::Action::"echo", resource);`))
+	apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies+`permit (principal, action == MCP::Action::"s3___delete_bucket", resource);`))
 	eventually(t, "the new policy is in use", 90*time.Second, func(context.Context) error {
-		if got := call(t, ns, "agent", alice, "echo"); strings.Contains(got.Error, "denied") {
+		if got := call(t, ns, "agent", alice, "s3___delete_bucket"); got.Error != "" {
 			return errors.New(got.Error)
 		}
 		return nil

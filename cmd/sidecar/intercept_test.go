@@ -184,6 +184,31 @@ func TestAReloadThatNeedsANewPodIsRefusedAndSaysSo(t *testing.T) {
 	}
 }
 
+func TestARestartWithAnAuthConfigThatNeedsANewPodIsRefused(t *testing.T) {
+	s := startIntercepted(t)
+	if err := s.process.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	account := strings.Replace(s.files["auth-config.yaml"], "source: bearer", "source: serviceAccount", 1)
+	_, err := standin.StartSidecarWithFlags(t.Context(), binary, s.dir, map[string]string{"auth-config.yaml": account},
+		[]string{"--tls-listen", "127.0.0.137:" + s.port, "--ca-dir", s.caDir, "--ca-key-dir", s.keyDir})
+	if err == nil || !strings.Contains(err.Error(), "a new Pod is needed") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAServiceAccountIsNotLentToTheNetwork(t *testing.T) {
+	for _, flags := range [][]string{{"--tls-listen", "0.0.0.0:0"}, {"--tls-listen", ":0"}, {"--redirect-listen", "0.0.0.0:0"}} {
+		dir := t.TempDir()
+		account := strings.Replace(config("https://localhost:1/mcp", "https://issuer.example.com"), "source: bearer", "source: serviceAccount", 1)
+		_, err := standin.StartSidecarWithFlags(t.Context(), binary, dir, map[string]string{"auth-config.yaml": account},
+			append(flags, "--ca-dir", t.TempDir(), "--ca-key-dir", t.TempDir()))
+		if err == nil || !strings.Contains(err.Error(), "loopback") {
+			t.Errorf("%v: %v", flags, err)
+		}
+	}
+}
+
 func TestANewRootOfTheConfigReachesTheBundle(t *testing.T) {
 	s := startIntercepted(t)
 	more, err := intercept.OpenAuthority(t.TempDir(), []string{"idp.internal"})

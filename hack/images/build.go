@@ -32,7 +32,9 @@ func build(p *program, work, platform, version, revision string) (platformImage,
 	}
 	binary := filepath.Join(work, p.name+"-"+architecture)
 	command := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/"+p.name)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture,
+		// What a developer has set must not change the bytes.
+		"GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOTOOLCHAIN=local", "GOWORK=off")
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
 		return platformImage{}, fmt.Errorf("build %s for %s: %w", p.name, platform, err)
@@ -41,7 +43,7 @@ func build(p *program, work, platform, version, revision string) (platformImage,
 	if err != nil {
 		return platformImage{}, fmt.Errorf("read %s: %w", binary, err)
 	}
-	sbom, err := spdx(binary, p.name, version)
+	sbom, err := spdx(binary, p.name, version, architecture)
 	if err != nil {
 		return platformImage{}, err
 	}

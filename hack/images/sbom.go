@@ -11,7 +11,7 @@ import (
 
 // spdx lists what a Go binary was made of, as its own build information tells.
 // https://spdx.github.io/spdx-spec/v2.3/
-func spdx(binary, name, version string) ([]byte, error) {
+func spdx(binary, name, version, architecture string) ([]byte, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
 		return nil, fmt.Errorf("read build information: %w", err)
@@ -52,7 +52,7 @@ func spdx(binary, name, version string) ([]byte, error) {
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "countersign-" + name,
-		"documentNamespace": "https://countersign.io/sbom/" + name + "/" + version,
+		"documentNamespace": "https://countersign.io/sbom/" + name + "/" + version + "/" + architecture,
 		"creationInfo":      map[string]any{"created": ociarchive.Epoch.Format("2006-01-02T15:04:05Z"), "creators": []string{"Tool: countersign-images"}},
 		"packages":          packages, "relationships": relationships,
 	}, "", "  ")

@@ -24,7 +24,9 @@ type conn struct {
 func (c *conn) Read(b []byte) (int, error) {
 	if len(c.read) > 0 {
 		n := copy(b, c.read)
-		c.read = c.read[n:]
+		if c.read = c.read[n:]; len(c.read) == 0 {
+			c.read = nil
+		}
 		return n, nil
 	}
 	return c.Conn.Read(b)

@@ -13,8 +13,13 @@ import (
 	"time"
 )
 
-// maxConnections bounds the redirected connections that are open at once.
-const maxConnections = 8192
+// Bounds of redirected connections that are open at once: those of which it is not
+// known yet for whom they are, and those that are passed on. Neither can take the
+// place of connections for an upstream.
+const (
+	maxUndecided = 1024
+	maxPassedOn  = 8192
+)
 
 // Redirected accepts connections that firewall rules sent here. Those for an
 // upstream come out of Accept, as *tls.Conn; all others are passed on to where
@@ -29,7 +34,8 @@ type Redirected struct {
 	listeners   []net.Listener
 	own         map[netip.AddrPort]bool
 	accepted    chan net.Conn
-	slots       chan struct{}
+	undecided   chan struct{}
+	passedOn    chan struct{}
 	ctx         context.Context //nolint:containedctx // the listener's own life
 	cancel      context.CancelFunc
 	closing     sync.Once
@@ -43,7 +49,7 @@ func ListenRedirected(ctx context.Context, addresses []string, authority *Author
 func listenRedirected(ctx context.Context, addresses []string, authority *Authority, isUpstream func(host string, port int) bool, destination func(*net.TCPConn) (netip.AddrPort, error)) (*Redirected, error) {
 	r := &Redirected{
 		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination, own: map[netip.AddrPort]bool{},
-		accepted: make(chan net.Conn), slots: make(chan struct{}, maxConnections),
+		accepted: make(chan net.Conn), undecided: make(chan struct{}, maxUndecided), passedOn: make(chan struct{}, maxPassedOn),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, address := range addresses {
@@ -95,21 +101,20 @@ func (r *Redirected) serve(listener net.Listener) {
 			continue
 		}
 		select {
-		case r.slots <- struct{}{}:
-			go func() {
-				defer func() { <-r.slots }()
-				r.handle(client)
-			}()
+		case r.undecided <- struct{}{}:
+			go r.handle(client)
 		default:
-			slog.Warn("a redirected connection was refused: too many are open", "most", maxConnections)
+			slog.Warn("a redirected connection was refused: too many are undecided", "most", maxUndecided)
 			reset(client)
 		}
 	}
 }
 
 func (r *Redirected) handle(client *net.TCPConn) {
+	decided := sync.OnceFunc(func() { <-r.undecided })
+	defer decided()
 	to, err := r.destination(client)
-	if err != nil || r.own[to] {
+	if err != nil || r.own[to] || to == addrPort(client.LocalAddr()) {
 		// Somebody connected here directly: there is nowhere to pass it on to.
 		slog.Debug("a connection that was not redirected was refused", "error", err)
 		reset(client)
@@ -118,13 +123,25 @@ func (r *Redirected) handle(client *net.TCPConn) {
 	read, name := readHello(client)
 	host := strings.ToLower(strings.TrimSuffix(name, "."))
 	if host == "" || !r.isUpstream(host, int(to.Port())) {
-		splice(r.ctx, client, read, to)
+		decided()
+		r.passOn(client, read, to)
 		return
 	}
 	terminated := tls.Server(&conn{Conn: client, read: read, port: int(to.Port())}, r.config)
 	select {
 	case r.accepted <- terminated:
 	case <-r.ctx.Done():
+		reset(client)
+	}
+}
+
+func (r *Redirected) passOn(client *net.TCPConn, read []byte, to netip.AddrPort) {
+	select {
+	case r.passedOn <- struct{}{}:
+		defer func() { <-r.passedOn }()
+		splice(r.ctx, client, read, to)
+	default:
+		slog.Warn("a foreign connection was refused: too many are open", "most", maxPassedOn)
 		reset(client)
 	}
 }
@@ -142,7 +159,8 @@ func (r *Redirected) Accept() (net.Conn, error) {
 // Addr is the first address that is listened on.
 func (r *Redirected) Addr() net.Addr { return r.listeners[0].Addr() }
 
-// Close stops listening. Connections that were passed on go on.
+// Close stops listening. Connections that were passed on go on until the process
+// ends.
 func (r *Redirected) Close() error {
 	var err error
 	r.closing.Do(func() {

@@ -223,6 +223,24 @@ func TestAConnectionThatWasNotRedirectedIsRefused(t *testing.T) {
 	}
 }
 
+func TestConnectionsThatArePassedOnTakeNoUpstreamsPlace(t *testing.T) {
+	s := newScene(t)
+	for range 20 {
+		client := s.dial(t)
+		write(t, client, "x")
+		s.accept(t)
+	}
+	// Each is decided, so that none counts against those that are to come.
+	for end := time.Now().Add(10 * time.Second); len(s.redirected.undecided) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d are undecided", len(s.redirected.undecided))
+		}
+	}
+	if passed := len(s.redirected.passedOn); passed != 20 {
+		t.Errorf("%d are passed on", passed)
+	}
+}
+
 func TestTLSListenersRefuseOtherHosts(t *testing.T) {
 	a := open(t, t.TempDir(), upstreams)
 	listeners, err := ListenTLS(context.Background(), []string{"127.0.0.1:0"}, a)

@@ -16,7 +16,8 @@ const dialTimeout = 120 * time.Second
 // those that were read already first. It reads nothing of them, has no time
 // limit of its own and keeps half-closed connections half-closed.
 func splice(ctx context.Context, client *net.TCPConn, read []byte, to netip.AddrPort) {
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: -1}
+	// Keepalives of the client end here; these stand for them.
+	dialer := net.Dialer{Timeout: dialTimeout}
 	dialed, err := dialer.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		reset(client)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -68,10 +69,13 @@ func Run(ctx context.Context, o RunOptions) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer func() { _ = listener.Close() }()
+	if err := o.checkAddresses(); err != nil {
+		return err
+	}
 	server := New(Options{
 		Pod: PodFromEnvironment(), ServiceAccountToken: o.ServiceAccountToken, RootsFile: os.Getenv("AWS_CA_BUNDLE"),
 		Metrics: telemetry.NewMetrics(), Tracer: tracer, Audit: audit.NewLog(os.Stdout),
-		LoopbackOnly: isLoopbackListener(listener), Intercepts: o.intercepts(), TLSListeners: o.TLSListen,
+		LoopbackOnly: isLoopbackListener(listener), NetworkReachable: !isLoopbackListener(listener) || !allLoopback(o.TLSListen), Intercepts: o.intercepts(), TLSListeners: o.TLSListen,
 	})
 	if err := server.Load(files); err != nil {
 		return err
@@ -100,6 +104,23 @@ func Run(ctx context.Context, o RunOptions) error {
 	return err
 }
 
+// checkAddresses refuses what firewall rules never lead to: they send connections
+// of this host to its loopback addresses, and on another address anybody could
+// have the sidecar connect to itself.
+func (o *RunOptions) checkAddresses() error {
+	if !allLoopback(o.RedirectListen) {
+		return errors.New("--redirect-listen: the addresses must be loopback addresses")
+	}
+	return nil
+}
+
+func allLoopback(addresses []string) bool {
+	return !slices.ContainsFunc(addresses, func(address string) bool {
+		parsed, err := netip.ParseAddrPort(address)
+		return err != nil || !parsed.Addr().IsLoopback()
+	})
+}
+
 func isLoopbackListener(l net.Listener) bool {
 	addr, err := netip.ParseAddrPort(l.Addr().String())
 	return err == nil && addr.Addr().IsLoopback()
@@ -122,6 +143,9 @@ func (s *Server) interception(ctx context.Context, o *RunOptions) ([]net.Listene
 		return nil, errors.New("--tls-listen and --redirect-listen need --ca-dir and --ca-key-dir")
 	}
 	config := s.current.Load().config
+	if err := checkRendered(o.CAKeyDir, config.Config); err != nil {
+		return nil, err
+	}
 	authority, err := intercept.OpenAuthority(o.CAKeyDir, config.Hosts())
 	if err != nil {
 		return nil, err

@@ -46,6 +46,9 @@ type Options struct {
 	// LoopbackOnly is set when the plain listener has a loopback address: then
 	// the Host header must name one, against DNS rebinding.
 	LoopbackOnly bool
+	// NetworkReachable is set when a listener has another than a loopback address:
+	// then the serviceAccount source is refused.
+	NetworkReachable bool
 	// Intercepts is set when connections are intercepted: then the upstreams'
 	// hosts and ports were rendered into the Pod.
 	Intercepts bool
@@ -130,17 +133,18 @@ func (s *Server) load(files authconfig.Files) error {
 			return err
 		}
 	}
-	if !s.options.LoopbackOnly && config.Identity.Source == authconfig.SourceServiceAccount {
-		return errors.New("refused: identity.source serviceAccount needs a loopback --listen address, or it would lend its identity to the network")
-	}
-	if old != nil && s.rewriteTrust != nil && !bytes.Equal(old.config.CA, config.CA) {
-		if err := s.rewriteTrust(config.CA); err != nil {
-			return err
-		}
+	if s.options.NetworkReachable && config.Identity.Source == authconfig.SourceServiceAccount {
+		return errors.New("refused: identity.source serviceAccount needs a loopback --listen address, and loopback --tls-listen addresses, or it would lend its identity to the network")
 	}
 	next, err := newSnapshot(s.stopping, config, old, &s.options)
 	if err != nil {
 		return err
+	}
+	if old != nil && s.rewriteTrust != nil && !bytes.Equal(old.config.CA, config.CA) {
+		if err := s.rewriteTrust(config.CA); err != nil {
+			next.retire(old)
+			return err
+		}
 	}
 	s.current.Store(next)
 	old.retire(next)

@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+)
+
+// rendered is what of an auth-config was rendered into the Pod. It is kept
+// beside the CA's key, for a container that starts again.
+type rendered struct {
+	Hosts          []string                  `json:"hosts"`
+	Ports          []int                     `json:"ports"`
+	Source         authconfig.IdentitySource `json:"source"`
+	ServiceAccount authconfig.ServiceAccount `json:"serviceAccount"`
+}
+
+const fileRendered = "rendered.json"
+
+// checkRendered compares the auth-config with the one that this Pod was first
+// started with, in what no restart can change. A change would otherwise send the
+// app's calls past the sidecar, or to nowhere.
+func checkRendered(dir string, config *authconfig.Config) error {
+	now := rendered{Hosts: config.Hosts(), Ports: config.Ports(), Source: config.Identity.Source}
+	if now.Source == authconfig.SourceServiceAccount {
+		now.ServiceAccount = config.Identity.ServiceAccount
+	}
+	text, err := json.Marshal(now, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("note what was rendered: %w", err)
+	}
+	path := filepath.Join(dir, fileRendered)
+	before, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			return fmt.Errorf("note what was rendered: %w", err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("read what was rendered: %w", err)
+	case !bytes.Equal(before, text):
+		return fmt.Errorf("the auth-config has changed in what was rendered into this Pod (upstream hosts and ports, identity.source, identity.serviceAccount): it was %s and is %s; a new Pod is needed", before, text)
+	}
+	return nil
+}
