@@ -244,3 +244,38 @@ func TestCloudFormationKeepsAccountsApart(t *testing.T) {
 		}
 	}
 }
+
+func TestAMappingsDenyAndWideningDoNotGoUnnoticed(t *testing.T) {
+	const text = `apiVersion: countersign.io/v1alpha1
+kind: AuthConfig
+spec:
+  upstreams: [{name: aws, url: "https://aws-mcp.us-east-1.api.aws/mcp"}]
+  identity: {source: bearer, oidc: {issuer: "https://idp.example.com:8443", audience: countersign}}
+  awsSts:
+    region: us-east-1
+    fallbackRoleArn: arn:aws:iam::123456789012:role/R
+    roleMappings:
+    - claim: admins
+      roleArn: arn:aws:iam::123456789012:role/R
+      sessionPolicy: '{"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, {"Effect": "Deny", "Action": "sts:*", "Resource": "*"}]}'
+`
+	config, err := authconfig.Parse(authconfig.Files{authconfig.FileConfig: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := iam.NewPlan(config, iam.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range p.Accounts[0].Roles[0].PermissionPolicy.Statement {
+		if strings.Contains(string(statement), "sts:*") {
+			t.Errorf("a mapping's Deny binds every session of the role: %s", statement)
+		}
+	}
+	warnings := strings.Join(p.Warnings, "\n")
+	for _, want := range []string{"is also given without a session policy", "the issuer has a port"} {
+		if !strings.Contains(warnings, want) {
+			t.Errorf("no warning %q in %q", want, warnings)
+		}
+	}
+}

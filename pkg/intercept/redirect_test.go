@@ -223,6 +223,33 @@ func TestAConnectionThatWasNotRedirectedIsRefused(t *testing.T) {
 	}
 }
 
+func TestAWildcardListenerDoesNotCallItself(t *testing.T) {
+	own := func(c *net.TCPConn) (netip.AddrPort, error) { return addrPort(c.LocalAddr()), nil }
+	r, err := listenRedirected(t.Context(), []string{"0.0.0.0:0"}, open(t, t.TempDir(), upstreams), func(string, int) bool { return false }, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	_, port, err := net.SplitHostPort(r.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		return // reset already
+	}
+	defer func() { _ = client.Close() }()
+	_, _ = client.Write([]byte("x"))
+	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var timeout net.Error
+	if _, err := client.Read(make([]byte, 1)); err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("it was passed on: %v", err)
+	}
+	if passed := len(r.passedOn); passed != 0 {
+		t.Errorf("%d connections to itself", passed)
+	}
+}
+
 func TestConnectionsThatArePassedOnTakeNoUpstreamsPlace(t *testing.T) {
 	s := newScene(t)
 	for range 20 {
