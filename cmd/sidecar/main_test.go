@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -108,6 +109,25 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func TestASilentConnectionDoesNotHoldUpTheStop(t *testing.T) {
+	s := start(t, `permit(principal, action, resource);`)
+	silent, err := net.Dial("tcp", strings.TrimPrefix(s.process.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s.call(t, "echo") // it has been accepted by now
+	http.DefaultClient.CloseIdleConnections()
+	begun := time.Now()
+	if err := s.process.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	// net/http alone waits 5 s.
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
 }
 
 func TestTheBinaryServesReloadsAndStops(t *testing.T) {
