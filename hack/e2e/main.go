@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 
@@ -34,23 +33,11 @@ func run(out, clients string) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	var all []ociarchive.Named
 	for _, name := range []string{"standins", "agent"} {
-		binary := filepath.Join(dir, name)
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./e2e/"+name)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-		if output, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", name, err, output)
-		}
-		content, err := os.ReadFile(binary)
+		image, err := ociarchive.BuildProgram("countersign.io/e2e/"+name+":1", "./e2e/"+name, dir)
 		if err != nil {
 			return err
 		}
-		image, err := ociarchive.Image([]ociarchive.File{{Name: name, Mode: 0o755, Content: content}}, &v1.ConfigFile{
-			OS: "linux", Architecture: runtime.GOARCH, Config: v1.Config{Entrypoint: []string{"/" + name}, WorkingDir: "/"},
-		})
-		if err != nil {
-			return err
-		}
-		all = append(all, ociarchive.Named{Name: "countersign.io/e2e/" + name + ":1", Images: []v1.Image{image}})
+		all = append(all, image)
 	}
 	if clients != "" {
 		image, err := clientsImage(clients)

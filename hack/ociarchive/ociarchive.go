@@ -10,8 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -135,6 +137,34 @@ func Write(file string, all ...Named) error {
 		}
 	}
 	return pack(dir, file)
+}
+
+// BuildProgram builds a Go program of this repository for this machine's kind of
+// processor and makes an image of it and nothing else.
+func BuildProgram(name, source, dir string) (Named, error) {
+	binary := filepath.Join(dir, path.Base(source))
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if output, err := build.CombinedOutput(); err != nil {
+		return Named{}, fmt.Errorf("build %s: %w: %s", source, err, output)
+	}
+	return Program(name, binary)
+}
+
+// Program makes an image of a static binary and nothing else.
+func Program(name, binary string) (Named, error) {
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		return Named{}, fmt.Errorf("read program: %w", err)
+	}
+	base := filepath.Base(binary)
+	image, err := Image([]File{{Name: base, Mode: 0o755, Content: content}}, &v1.ConfigFile{
+		OS: "linux", Architecture: runtime.GOARCH, Config: v1.Config{Entrypoint: []string{"/" + base}, WorkingDir: "/"},
+	})
+	if err != nil {
+		return Named{}, err
+	}
+	return Named{Name: name, Images: []v1.Image{image}}, nil
 }
 
 func indexOf(images []v1.Image) (v1.ImageIndex, error) {

@@ -7,11 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/countersign-io/countersign/pkg/authconfig"
 )
-
-const sourceServiceAccount = authconfig.SourceServiceAccount
 
 const (
 	bundleFile = mountCA + "/bundle.crt"

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
 )
 
 // objects are what is ours in a Pod. Every field that the API server would
@@ -175,7 +177,7 @@ func restricted(user int64) *corev1.SecurityContext {
 }
 
 func (i *injector) usesServiceAccount() bool {
-	return i.config.Identity.Source == sourceServiceAccount
+	return i.config.Identity.Source == authconfig.SourceServiceAccount
 }
 
 func (i *injector) volumes() []corev1.Volume {

@@ -143,8 +143,20 @@ func (r *Rotator) store(ctx context.Context, secret *corev1.Secret, s *state) er
 // publish puts the CAs into both webhook configurations, each whatever becomes
 // of the other.
 func (r *Rotator) publish(ctx context.Context, bundle []byte) error {
-	changedMutating, mutatingErr := r.publishMutating(ctx, bundle)
-	changedValidating, validatingErr := r.publishValidating(ctx, bundle)
+	var mutating admissionregistrationv1.MutatingWebhookConfiguration
+	changedMutating, mutatingErr := r.publishIn(ctx, bundle, &mutating, func() (configs []*admissionregistrationv1.WebhookClientConfig) {
+		for n := range mutating.Webhooks {
+			configs = append(configs, &mutating.Webhooks[n].ClientConfig)
+		}
+		return configs
+	})
+	var validating admissionregistrationv1.ValidatingWebhookConfiguration
+	changedValidating, validatingErr := r.publishIn(ctx, bundle, &validating, func() (configs []*admissionregistrationv1.WebhookClientConfig) {
+		for n := range validating.Webhooks {
+			configs = append(configs, &validating.Webhooks[n].ClientConfig)
+		}
+		return configs
+	})
 	if err := errors.Join(mutatingErr, validatingErr); err != nil {
 		return fmt.Errorf("publish the CA: %w", err)
 	}
@@ -154,40 +166,21 @@ func (r *Rotator) publish(ctx context.Context, bundle []byte) error {
 	return nil
 }
 
-func (r *Rotator) publishMutating(ctx context.Context, bundle []byte) (changed bool, err error) {
-	var configuration admissionregistrationv1.MutatingWebhookConfiguration
-	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, &configuration); err != nil {
+// publishIn reads the webhook configuration into an object and writes it again if
+// one of its client configs lacks the bundle.
+func (r *Rotator) publishIn(ctx context.Context, bundle []byte, object client.Object, clientConfigs func() []*admissionregistrationv1.WebhookClientConfig) (changed bool, err error) {
+	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, object); err != nil {
 		return false, err
 	}
-	for n := range configuration.Webhooks {
-		changed = setBundle(&configuration.Webhooks[n].ClientConfig, bundle) || changed
+	for _, config := range clientConfigs() {
+		if !bytes.Equal(config.CABundle, bundle) {
+			config.CABundle, changed = bundle, true
+		}
 	}
 	if !changed {
 		return false, nil
 	}
-	return true, r.options.Client.Update(ctx, &configuration)
-}
-
-func (r *Rotator) publishValidating(ctx context.Context, bundle []byte) (changed bool, err error) {
-	var configuration admissionregistrationv1.ValidatingWebhookConfiguration
-	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, &configuration); err != nil {
-		return false, err
-	}
-	for n := range configuration.Webhooks {
-		changed = setBundle(&configuration.Webhooks[n].ClientConfig, bundle) || changed
-	}
-	if !changed {
-		return false, nil
-	}
-	return true, r.options.Client.Update(ctx, &configuration)
-}
-
-func setBundle(config *admissionregistrationv1.WebhookClientConfig, bundle []byte) bool {
-	if bytes.Equal(config.CABundle, bundle) {
-		return false
-	}
-	config.CABundle = bundle
-	return true
+	return true, r.options.Client.Update(ctx, object)
 }
 
 // forgetAfter is how long the Lease of a replica that is gone is kept.
