@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -225,6 +226,16 @@ func TestANewRootOfTheConfigReachesTheBundle(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatal("it does not")
+		}
+	}
+}
+
+func TestRedirectToNoPortIsRefused(t *testing.T) {
+	for flag, want := range map[string]string{"--to=0": "--to: 0 is not a port", "--to=1": "--ports: 0 is not a port"} {
+		// With a port that is none, nothing is written whatever the other says.
+		output, err := exec.CommandContext(t.Context(), binary, "redirect", "--ports=0", flag).CombinedOutput()
+		if err == nil || !strings.Contains(string(output), want) {
+			t.Errorf("%s: %v: %s", flag, err, output)
 		}
 	}
 }

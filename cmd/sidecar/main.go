@@ -79,6 +79,9 @@ func redirectCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "redirect", Short: "Write the firewall rules that send the Pod's connections to the sidecar, then exit", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if rules.To == 0 {
+				return errors.New("--to: 0 is not a port")
+			}
 			for _, port := range ports {
 				if port == 0 || port > math.MaxUint16 {
 					return fmt.Errorf("--ports: %d is not a port", port)
