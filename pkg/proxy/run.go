@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -125,43 +124,6 @@ func allLoopback(addresses []string) bool {
 func isLoopbackListener(l net.Listener) bool {
 	addr, err := netip.ParseAddrPort(l.Addr().String())
 	return err == nil && addr.Addr().IsLoopback()
-}
-
-func newHTTPServer(handler http.Handler) *http.Server {
-	silent := &silentConnections{open: map[net.Conn]bool{}}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader, ConnState: silent.follow,
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
-	}
-	server.RegisterOnShutdown(silent.close)
-	return server
-}
-
-// silentConnections are those on which no request has come yet. Shutdown takes
-// them for busy during 5 s.
-type silentConnections struct {
-	mu   sync.Mutex
-	open map[net.Conn]bool
-}
-
-func (s *silentConnections) follow(c net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state == http.StateNew {
-		s.open[c] = true
-	} else {
-		delete(s.open, c)
-	}
-}
-
-// close leaves a request that is on its way a moment to arrive.
-func (s *silentConnections) close() {
-	time.Sleep(250 * time.Millisecond)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.open {
-		_ = c.Close()
-	}
 }
 
 // interception opens the listeners for intercepted connections and writes what
