@@ -1,21 +1,44 @@
-# The same programs as in `make images`, without labels and list of modules, for
-# people who build with Docker:
-#   docker build --build-arg PROGRAM=sidecar --build-arg USER=15337 -t countersign/sidecar:dev .
-#   docker build --build-arg PROGRAM=webhook --build-arg USER=65532 -t countersign/webhook:dev .
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
-ARG PROGRAM=sidecar VERSION=dev TARGETOS TARGETARCH
+# The images of `make images`, for people who build with Docker: the same files,
+# written by the same program, the same user, entrypoint and labels.
+#   docker build --target sidecar -t countersign/sidecar:dev .
+#   docker build --target webhook -t countersign/webhook:dev .
+ARG GO_IMAGE=golang:1.26
+FROM --platform=$BUILDPLATFORM $GO_IMAGE AS source
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd cmd
 COPY pkg pkg
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$VERSION" -o /program ./cmd/$PROGRAM && \
-    mkdir -p /root-fs/etc && echo 'hosts: dns' > /root-fs/etc/nsswitch.conf && cp /program /root-fs/$PROGRAM && \
-    ln -s /$PROGRAM /root-fs/entrypoint
+COPY hack hack
 
-FROM scratch
-ARG USER=15337
-COPY --from=build /root-fs /
-USER $USER:$USER
-ENTRYPOINT ["/entrypoint"]
+FROM source AS sidecar-contents
+ARG TARGETOS TARGETARCH VERSION=dev
+RUN go run ./hack/images --contents sidecar --platforms $TARGETOS/$TARGETARCH --version $VERSION --out /contents
+
+FROM source AS webhook-contents
+ARG TARGETOS TARGETARCH VERSION=dev
+RUN go run ./hack/images --contents webhook --platforms $TARGETOS/$TARGETARCH --version $VERSION --out /contents
+
+FROM scratch AS webhook
+ARG VERSION=dev REVISION
+LABEL org.opencontainers.image.title="Countersign webhook: inject the sidecar into Pods" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source="https://github.com/countersign-io/countersign" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=webhook-contents /contents /
+WORKDIR /
+USER 65532:65532
+ENTRYPOINT ["/webhook"]
+
+FROM scratch AS sidecar
+ARG VERSION=dev REVISION
+LABEL org.opencontainers.image.title="Countersign sidecar: use AWS through MCP as the caller" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source="https://github.com/countersign-io/countersign" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=sidecar-contents /contents /
+WORKDIR /
+USER 15337:15337
+ENTRYPOINT ["/sidecar"]

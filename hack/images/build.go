@@ -26,36 +26,15 @@ type platformImage struct {
 }
 
 func build(p *program, work, platform, version, revision string) (platformImage, error) {
-	system, architecture, ok := strings.Cut(platform, "/")
-	if !ok {
-		return platformImage{}, fmt.Errorf("%q is not a platform such as linux/amd64", platform)
-	}
-	binary := filepath.Join(work, p.name+"-"+architecture)
-	command := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/"+p.name)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture,
-		// What a developer has set must not change the bytes.
-		"GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOTOOLCHAIN=local", "GOWORK=off")
-	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	if err := command.Run(); err != nil {
-		return platformImage{}, fmt.Errorf("build %s for %s: %w", p.name, platform, err)
-	}
-	program, err := os.ReadFile(binary)
-	if err != nil {
-		return platformImage{}, fmt.Errorf("read %s: %w", binary, err)
-	}
-	sbom, err := spdx(binary, p.name, version, architecture)
+	files, err := contents(p, work, platform, version)
 	if err != nil {
 		return platformImage{}, err
 	}
-	image, err := ociarchive.Image([]ociarchive.File{
-		{Name: "etc/nsswitch.conf", Mode: 0o644, Content: []byte(nsswitch)},
-		{Name: p.name, Mode: 0o755, Content: program},
-		{Name: "usr/share/sbom/" + p.name + ".spdx.json", Mode: 0o644, Content: sbom},
-	}, config(p, system, architecture, version, revision))
+	image, err := ociarchive.Image(files, config(p, platform, version, revision))
 	if err != nil {
 		return platformImage{}, err
 	}
-	result := platformImage{platform: platform, image: image, sbom: sbom}
+	result := platformImage{platform: platform, image: image, sbom: files[len(files)-1].Content}
 	if result.digest, err = image.Digest(); err != nil {
 		return platformImage{}, fmt.Errorf("digest: %w", err)
 	}
@@ -69,8 +48,62 @@ func build(p *program, work, platform, version, revision string) (platformImage,
 	return result, nil
 }
 
+// contents are the files of an image, the list of what is in it last.
+func contents(p *program, work, platform, version string) ([]ociarchive.File, error) {
+	system, architecture, ok := strings.Cut(platform, "/")
+	if !ok {
+		return nil, fmt.Errorf("%q is not a platform such as linux/amd64", platform)
+	}
+	binary := filepath.Join(work, p.name+"-"+architecture)
+	command := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/"+p.name)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture,
+		// What a developer has set must not change the bytes.
+		"GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOTOOLCHAIN=local", "GOWORK=off")
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	if err := command.Run(); err != nil {
+		return nil, fmt.Errorf("build %s for %s: %w", p.name, platform, err)
+	}
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", binary, err)
+	}
+	sbom, err := spdx(binary, p.name, version, architecture)
+	if err != nil {
+		return nil, err
+	}
+	return []ociarchive.File{
+		{Name: "etc/nsswitch.conf", Mode: 0o644, Content: []byte(nsswitch)},
+		{Name: p.name, Mode: 0o755, Content: content},
+		{Name: "usr/share/sbom/" + p.name + ".spdx.json", Mode: 0o644, Content: sbom},
+	}, nil
+}
+
+// writeContents writes them below a directory, for the Dockerfile.
+func writeContents(p *program, dir, platform, version string) error {
+	work, err := os.MkdirTemp("", "countersign-images-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	files, err := contents(p, work, platform, version)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		file := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return fmt.Errorf("write contents: %w", err)
+		}
+		if err := os.WriteFile(file, f.Content, os.FileMode(f.Mode)); err != nil {
+			return fmt.Errorf("write contents: %w", err)
+		}
+	}
+	return nil
+}
+
 // config is what an image says of itself.
-func config(p *program, system, architecture, version, revision string) *v1.ConfigFile {
+func config(p *program, platform, version, revision string) *v1.ConfigFile {
+	system, architecture, _ := strings.Cut(platform, "/")
 	user := strconv.Itoa(p.user)
 	return &v1.ConfigFile{
 		OS: system, Architecture: architecture,

@@ -31,12 +31,23 @@ func main() {
 	revision := flag.String("revision", "", "commit, for the labels")
 	prefix := flag.String("prefix", "docker.io/countersign/", "what comes before a program's name in the image's name")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "comma list")
+	only := flag.String("contents", "", "a program whose files are written below --out, for one platform, instead of images: for the Dockerfile")
 	flag.Parse()
 	for _, p := range programs {
-		if err := run(&p, *out, *prefix, *version, *revision, strings.Split(*platforms, ",")); err != nil {
-			fmt.Fprintln(os.Stderr, "images:", err)
-			os.Exit(1)
+		if *only != "" {
+			if p.name == *only {
+				fail(writeContents(&p, *out, *platforms, *version))
+			}
+			continue
 		}
+		fail(run(&p, *out, *prefix, *version, *revision, strings.Split(*platforms, ",")))
+	}
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
 	}
 }
 
