@@ -4,7 +4,9 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -89,157 +91,94 @@ func TestClientsThatBringTheirOwnTLS(t *testing.T) {
 	if os.Getenv("WITHOUT_CLIENTS") != "" {
 		t.Skip("skipped: the image with curl, Python, Node and a JVM could not be made on this machine")
 	}
-	ns := namespace(t, "e2e-clients", "privileged")
-	apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies))
-	source := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: source, namespace: %s}\ndata:\n", ns)
-	for name, text := range programs {
-		source += "  " + name + ": |\n" + indent(text, 4)
+	ipv6 := hasIPv6(t)
+	for _, mode := range []string{"hosts", "redirect"} {
+		commands := clientCommands()
+		if ipv6 {
+			// In mode hosts the name leads to ::1. In mode redirect the address need not
+			// exist: the connection never gets there.
+			commands["IPv6"] = "python3 /src/post6.py"
+		} else {
+			t.Log("the cluster has no IPv6: not tried")
+		}
+		var ns string
+		f := feature("clients that bring their own TLS", mode).
+			Setup(step(func(t *testing.T) {
+				ns = namespace(t, "e2e-clients-"+mode, "privileged")
+				apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies), sources(ns), clientsJob(t, ns, mode, commands))
+			}))
+		for _, name := range slices.Sorted(maps.Keys(commands)) {
+			f.Assess(name+" is answered", step(func(t *testing.T) { waitForClient(t, ns, strings.ToLower(name)) }))
+		}
+		testEnvironment.Test(t, f.Feature())
 	}
-	apply(t, source)
+}
+
+func clientCommands() map[string]string {
 	curl := `curl -sS --fail -X POST -H "Content-Type: application/json" -H "Accept: application/json, text/event-stream" -H "Authorization: Bearer $TOKEN" -d "$BODY" `
-	commands := map[string]string{
+	return map[string]string{
 		"curl":     answered(curl + `"$URL"`),
-		"python":   "python3 /src/post.py",
+		"Python":   "python3 /src/post.py",
 		"requests": "python3 /src/with_requests.py",
-		"node":     "node /src/post.js",
-		"jvm":      "java -Djavax.net.ssl.trustStore=/var/run/countersign/ca/truststore.p12 -Djavax.net.ssl.trustStorePassword=changeit /src/Post.java",
+		"Node":     "node /src/post.js",
+		"JVM":      "java -Djavax.net.ssl.trustStore=/var/run/countersign/ca/truststore.p12 -Djavax.net.ssl.trustStorePassword=changeit /src/Post.java",
 	}
-	if hasIPv6(t) {
-		// In mode hosts the name leads to ::1. In mode redirect the address need not
-		// exist: the connection never gets there.
-		commands["ipv6"] = "python3 /src/post6.py"
-	} else {
-		t.Log("the cluster has no IPv6: not tried")
+}
+
+func sources(ns string) string {
+	text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: source, namespace: %s}\ndata:\n", ns)
+	for name, source := range programs {
+		text += "  " + name + ": |\n" + indent(source, 4)
 	}
-	alice := token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
-	for _, mode := range []string{"hosts", "redirect"} {
-		address := ""
-		if mode == "redirect" {
-			address = "fd00:10:244::fffe"
+	return text
+}
+
+// clientsJob has one container for each client.
+func clientsJob(t *testing.T, ns, mode string, commands map[string]string) string {
+	t.Helper()
+	environment := map[string]string{"URL": upstream, "TOKEN": token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}}), "BODY": initialize, "ADDRESS": ""}
+	if mode == "redirect" {
+		environment["ADDRESS"] = "fd00:10:244::fffe"
+	}
+	job := fmt.Sprintf(`apiVersion: batch/v1
+kind: Job
+metadata: {name: clients, namespace: %s}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {annotations: {countersign.io/auth-config: aws, countersign.io/intercept: %s}}
+    spec:
+      restartPolicy: Never
+      securityContext: {runAsUser: 10001}
+      volumes: [{name: source, configMap: {name: source}}, {name: tmp, emptyDir: {}}]
+      containers:
+`, ns, mode)
+	for name, command := range commands {
+		job += fmt.Sprintf("      - name: %s\n        image: countersign.io/e2e/clients:1\n        imagePullPolicy: Never\n        command: [sh, -c, %s]\n        volumeMounts: [{name: source, mountPath: /src}, {name: tmp, mountPath: /tmp}]\n        env:\n",
+			strings.ToLower(name), strconv.Quote(command))
+		for variable, value := range environment {
+			job += fmt.Sprintf("        - {name: %s, value: %s}\n", variable, strconv.Quote(value))
 		}
-		job := fmt.Sprintf("apiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, namespace: %s}\nspec:\n  backoffLimit: 0\n  template:\n    metadata: {annotations: {countersign.io/auth-config: aws, countersign.io/intercept: %s}}\n    spec:\n      restartPolicy: Never\n      securityContext: {runAsUser: 10001}\n      volumes: [{name: source, configMap: {name: source}}, {name: tmp, emptyDir: {}}]\n      containers:\n", mode, ns, mode)
-		for name, command := range commands {
-			job += fmt.Sprintf("      - name: %s\n        image: countersign.io/e2e/clients:1\n        imagePullPolicy: Never\n        command: [sh, -c, %s]\n        volumeMounts: [{name: source, mountPath: /src}, {name: tmp, mountPath: /tmp}]\n        env:\n", name, strconv.Quote(command))
-			for variable, value := range map[string]string{"URL": upstream, "TOKEN": alice, "BODY": initialize, "ADDRESS": address} {
-				job += fmt.Sprintf("        - {name: %s, value: %s}\n", variable, strconv.Quote(value))
-			}
-		}
-		apply(t, job)
 	}
-	for _, mode := range []string{"hosts", "redirect"} {
-		eventually(t, "every client in mode "+mode+" is answered", 120*time.Second, func(ctx context.Context) error {
-			pods, err := clients.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + mode})
-			if err != nil || len(pods.Items) == 0 {
-				return fmt.Errorf("no Pod yet: %w", err)
-			}
-			running := 0
-			for _, status := range pods.Items[0].Status.ContainerStatuses {
-				switch end := status.State.Terminated; {
-				case end == nil:
-					running++
-				case end.ExitCode != 0:
-					log, _ := clients.CoreV1().Pods(ns).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{Container: status.Name}).DoRaw(ctx)
-					t.Fatalf("%s in mode %s: %s", status.Name, mode, log)
+	return job
+}
+
+func waitForClient(t *testing.T, ns, name string) {
+	t.Helper()
+	eventually(t, "it is answered", 120*time.Second, func(ctx context.Context) error {
+		pods, err := clients.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=clients"})
+		if err != nil || len(pods.Items) == 0 {
+			return errors.Join(err, errors.New("there is no Pod yet"))
+		}
+		for _, status := range pods.Items[0].Status.ContainerStatuses {
+			if end := status.State.Terminated; status.Name == name && end != nil {
+				if end.ExitCode != 0 {
+					log, _ := clients.CoreV1().Pods(ns).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{Container: name}).DoRaw(ctx)
+					t.Fatalf("it ended with %d: %s", end.ExitCode, log)
 				}
+				return nil
 			}
-			if running > 0 || len(pods.Items[0].Status.ContainerStatuses) != len(commands) {
-				return fmt.Errorf("%d are running", running)
-			}
-			return nil
-		})
-	}
-}
-
-// TestForeignTrafficIsNotSlowed compares Pods on the same node in turn and prints
-// the ratios. The bound is loose: the node's cores carry both ends and everything
-// between, and not the network is what limits.
-func TestForeignTrafficIsNotSlowed(t *testing.T) {
-	ns := namespace(t, "e2e-throughput", "privileged")
-	apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies))
-	for _, mode := range modes {
-		apply(t, agentPod(ns, "agent-"+mode, mode, "aws", ""))
-	}
-	rates := map[string][]float64{}
-	for _, mode := range modes {
-		waitReady(t, ns, "agent-"+mode)
-	}
-	for range 7 {
-		for _, mode := range modes {
-			text, err := viaPod(t.Context(), "GET", ns, "agent-"+mode, "/download?url=https://foreign.standins.svc.cluster.local/?mib=256", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rate, err := strconv.ParseFloat(string(text), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rates[mode] = append(rates[mode], rate)
 		}
-	}
-	// In mode loopback nothing is intercepted.
-	for _, mode := range []string{"hosts", "redirect"} {
-		ratio := medianRatio(rates[mode], rates["loopback"])
-		t.Logf("foreign HTTPS in mode %s: %.2f of unintercepted (%v MiB/s against %v)", mode, ratio, rates[mode], rates["loopback"])
-		if ratio < 0.25 {
-			t.Errorf("mode %s slows foreign traffic to %.2f", mode, ratio)
-		}
-	}
-}
-
-func medianRatio(ours, others []float64) float64 {
-	ratios := make([]float64, len(ours))
-	for n := range ours {
-		ratios[n] = ours[n] / others[n]
-	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
-}
-
-func TestStandaloneForClientsOutside(t *testing.T) {
-	ns := "countersign-gateway"
-	apply(t, fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", ns))
-	t.Cleanup(func() { _ = clients.CoreV1().Namespaces().Delete(context.Background(), ns, metav1.DeleteOptions{}) })
-	outside := strings.Replace(bearerConfig, "audience: countersign}", `audience: countersign, resourceURL: "https://mcp.example.com/mcp"}`, 1)
-	apply(t, authConfig(ns, "aws-mcp", outside, bearerPolicies))
-	if _, err := kubectl(t.Context(), "", "apply", "-f", "../manifests/examples/gateway/deployment.yaml"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kubectl(t.Context(), "", "-n", ns, "set", "env", "deployment/countersign", "AWS_ENDPOINT_URL_STS=https://sts.standins.svc.cluster.local"); err != nil {
-		t.Fatal(err)
-	}
-	if output, err := kubectl(t.Context(), "", "-n", ns, "rollout", "status", "deployment/countersign", "--timeout=60s"); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	// A client that is not in the namespace and not injected.
-	const url = "http://countersign.countersign-gateway.svc.cluster.local/mcp"
-	client := namespace(t, "e2e-outside", "privileged")
-	plain := strings.Replace(agentPod(client, "client", "hosts", "aws", ""), "countersign.io/auth-config: aws, ", "", 1)
-	apply(t, strings.Replace(plain, upstream, url, 1))
-	waitReady(t, client, "client")
-	got, err := viaPod(t.Context(), "GET", client, "client", "/challenge?url="+url+"&host=mcp.example.com", nil)
-	if want := `resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"`; err != nil || !strings.HasPrefix(string(got), "401 ") || !strings.Contains(string(got), want) {
-		t.Errorf("%v: %s", err, got)
-	}
-	alice := token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
-	if answer := call(t, client, "client", alice, "aws___whoami"); answer.Text != role+"S3/alice" {
-		t.Errorf("%+v", answer)
-	}
-}
-
-func TestAnEphemeralContainerGetsNoSecret(t *testing.T) {
-	ns := namespace(t, "e2e-ephemeral", "privileged")
-	apply(t, authConfig(ns, "aws", accountConfig, ""))
-	apply(t, agentPod(ns, "agent", "hosts", "aws", ""))
-	waitReady(t, ns, "agent")
-	pod, err := clients.CoreV1().Pods(ns).Get(t.Context(), "agent", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
-		Name: "debug", Image: "countersign.io/e2e/agent:1", VolumeMounts: []corev1.VolumeMount{{Name: "countersign-token", MountPath: "/t"}},
-	}}}
-	_, err = clients.CoreV1().Pods(ns).UpdateEphemeralContainers(t.Context(), "agent", pod, metav1.UpdateOptions{})
-	if err == nil || !strings.Contains(err.Error(), "may not mount a volume of the Countersign sidecar") {
-		t.Errorf("got %v", err)
-	}
+		return errors.New("it runs")
+	})
 }

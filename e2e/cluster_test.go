@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,10 +23,12 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/pkg/env"
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
+	"sigs.k8s.io/e2e-framework/pkg/features"
 )
 
 var (
-	clients *kubernetes.Clientset
+	testEnvironment env.Environment
+	clients         *kubernetes.Clientset
 	// standinCA vouches for the stand-ins.
 	standinCA string
 )
@@ -36,12 +39,39 @@ const (
 	role     = "arn:aws:iam::123456789012:role/"
 )
 
+// The framework's flags choose what runs: -args --feature, --assess, --labels
+// mode=redirect.
 func TestMain(m *testing.M) {
-	testEnvironment := env.NewWithKubeConfig(os.Getenv("KUBECONFIG"))
+	config, err := envconf.NewFromFlags()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(2)
+	}
+	if config.KubeconfigFile() == "" {
+		config.WithKubeconfigFile(os.Getenv("KUBECONFIG"))
+	}
+	testEnvironment = env.NewWithConfig(config)
 	testEnvironment.Setup(func(ctx context.Context, c *envconf.Config) (context.Context, error) {
 		return ctx, setUp(ctx, rest.CopyConfig(c.Client().RESTConfig()))
 	})
 	os.Exit(testEnvironment.Run(m))
+}
+
+// feature begins one that is about a mode of interception, or about none.
+func feature(name, mode string) *features.FeatureBuilder {
+	if mode == "" {
+		return features.New(name)
+	}
+	return features.New(name+", mode "+mode).WithLabel("mode", mode)
+}
+
+// step is one of a feature that hands nothing to the next but through variables.
+func step(do func(t *testing.T)) features.Func {
+	return func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
+		t.Helper()
+		do(t)
+		return ctx
+	}
 }
 
 // setUp installs what the tests share.
@@ -79,11 +109,48 @@ func kubectl(ctx context.Context, stdin string, arguments ...string) (string, er
 	return b.String(), nil
 }
 
-func apply(t *testing.T, manifest string) {
+func apply(t *testing.T, manifests ...string) {
 	t.Helper()
-	if _, err := kubectl(t.Context(), manifest, "apply", "-f", "-"); err != nil {
+	if _, err := kubectl(t.Context(), strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func rolledOut(t *testing.T, namespace, deployment string) {
+	t.Helper()
+	if output, err := kubectl(t.Context(), "", "-n", namespace, "rollout", "status", "deployment/"+deployment, "--timeout=120s"); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+}
+
+func getPod(t *testing.T, namespace, name string) *corev1.Pod {
+	t.Helper()
+	pod, err := clients.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// podOf is the name of a Deployment's only Pod, once it is ready.
+func podOf(t *testing.T, namespace, deployment string) string {
+	t.Helper()
+	rolledOut(t, namespace, deployment)
+	pods, err := clients.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=" + deployment})
+	if err != nil || len(pods.Items) != 1 {
+		t.Fatalf("%d Pods: %v", len(pods.Items), err)
+	}
+	return pods.Items[0].Name
+}
+
+// viaAgent asks the app of a Pod to do something.
+func viaAgent(t *testing.T, namespace, pod, path string) []byte {
+	t.Helper()
+	text, err := viaPod(t.Context(), "GET", namespace, pod, path, nil)
+	if err != nil {
+		t.Fatalf("%s: %v: %s", path, err, text)
+	}
+	return text
 }
 
 // viaService reaches the stand-ins' plain port through the API server.
@@ -105,6 +172,9 @@ func viaPod(ctx context.Context, method, namespace, pod, path string, body []byt
 	request := clients.CoreV1().RESTClient().Verb(method).Namespace(namespace).Resource("pods").Name(pod + ":8080").SubResource("proxy").Suffix(path).Body(body)
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, ok := strings.Cut(pair, "="); ok {
+			if decoded, err := url.QueryUnescape(value); err == nil {
+				value = decoded
+			}
 			request = request.Param(key, value)
 		}
 	}
@@ -158,75 +228,6 @@ func namespace(t *testing.T, name, level string) string {
 	return name
 }
 
-func indent(text string, by int) string {
-	prefix := strings.Repeat(" ", by)
-	return prefix + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix) + "\n"
-}
-
-const bearerConfig = `apiVersion: countersign.io/v1alpha1
-kind: AuthConfig
-spec:
-  upstreams:
-  - {name: aws, url: "` + upstream + `", region: us-east-1, service: aws-mcp}
-  identity: {source: bearer, oidc: {issuer: "` + issuer + `", audience: countersign}}
-  awsSts:
-    region: us-east-1
-    fallbackRoleArn: ` + role + `Default
-    roleMappings:
-    - {claim: s3-readers, roleArn: "` + role + `S3", priority: 10}
-    - {matcher: '"admins" in claims["groups"]', roleArn: "` + role + `Admin", priority: 1}
-`
-
-const accountConfig = `apiVersion: countersign.io/v1alpha1
-kind: AuthConfig
-spec:
-  upstreams:
-  - {name: aws, url: "` + upstream + `", region: us-east-1, service: aws-mcp}
-  identity: {source: serviceAccount, serviceAccount: {expirationSeconds: 600}}
-  awsSts: {region: us-east-1, fallbackRoleArn: "` + role + `Workload"}
-`
-
-const bearerPolicies = `@id("who") permit (principal, action == MCP::Action::"aws___whoami", resource);
-@id("readers") permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"s3___list_objects", resource);
-@id("admins") permit (principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
-`
-
-func authConfig(namespace, name, config, policies string, labels ...string) string {
-	text := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n  namespace: %s\n  labels:\n    countersign.io/auth-config: \"true\"\n", name, namespace)
-	for _, label := range labels {
-		text += "    " + label + "\n"
-	}
-	text += "data:\n  auth-config.yaml: |\n" + indent(config, 4) + "  ca.pem: |\n" + indent(standinCA, 4)
-	if policies != "" {
-		text += "  tools.cedar: |\n" + indent(policies, 4)
-	}
-	return text
-}
-
-// agentPod is the app: it knows the AWS URL and nothing of Countersign.
-func agentPod(namespace, name, mode, config, more string) string {
-	url := "        args: [--url, \"" + upstream + "\"]\n"
-	if mode == "loopback" {
-		url = "        args: []\n"
-	}
-	return fmt.Sprintf(`apiVersion: v1
-kind: Pod
-metadata:
-  name: %s
-  namespace: %s
-  annotations: {countersign.io/auth-config: %s, countersign.io/intercept: %s}
-spec:
-  terminationGracePeriodSeconds: 1
-  securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
-  containers:
-  - name: agent
-    image: countersign.io/e2e/agent:1
-    imagePullPolicy: Never
-%s    readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}
-    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-%s`, name, namespace, config, mode, strings.ReplaceAll(url, "        ", "    "), more)
-}
-
 func eventually(t *testing.T, what string, within time.Duration, is func(ctx context.Context) error) {
 	t.Helper()
 	var err error
@@ -245,10 +246,8 @@ func waitReady(t *testing.T, namespace, name string) {
 		if err != nil {
 			return err
 		}
-		for _, c := range pod.Status.Conditions {
-			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-				return nil
-			}
+		if isReady(pod) {
+			return nil
 		}
 		log, _ := clients.CoreV1().Pods(namespace).GetLogs(name, &corev1.PodLogOptions{Container: "countersign"}).DoRaw(ctx)
 		return fmt.Errorf("phase %s; the sidecar says: %s", pod.Status.Phase, log)

@@ -124,6 +124,8 @@ func serve(url string) error {
 	mux.HandleFunc("GET /download", func(w http.ResponseWriter, r *http.Request) { download(w, r.FormValue("url")) })
 	mux.HandleFunc("GET /challenge", func(w http.ResponseWriter, r *http.Request) { challenge(w, r.FormValue("url"), r.FormValue("host")) })
 	mux.HandleFunc("GET /files", func(w http.ResponseWriter, r *http.Request) { files(w, r.FormValue("dir")) })
+	mux.HandleFunc("GET /get", func(w http.ResponseWriter, r *http.Request) { get(w, r.FormValue("url")) })
+	mux.HandleFunc("GET /processes", func(w http.ResponseWriter, r *http.Request) { processes(w, r.FormValue("program")) })
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { kill(w, r.FormValue("program")) })
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
 	return (&http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
@@ -198,19 +200,75 @@ func isReadable(path string) bool {
 	return err == nil
 }
 
+// get passes on what a plain server of the Pod says, headers and all.
+func get(w http.ResponseWriter, url string) {
+	answer, err := http.DefaultClient.Get(url)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = answer.Body.Close() }()
+	_ = answer.Write(w)
+}
+
+// processes tells what can be read of each process of a program: its environment,
+// memory, open files and file system.
+func processes(w http.ResponseWriter, program string) {
+	found := map[string][]string{}
+	for _, pid := range processesOf(program) {
+		dir := "/proc/" + strconv.Itoa(pid)
+		open := []string{}
+		for _, name := range []string{"environ", "maps", "auxv"} {
+			if text, err := os.ReadFile(dir + "/" + name); err == nil && len(text) > 0 {
+				open = append(open, name)
+			}
+		}
+		if memory, err := os.Open(dir + "/mem"); err == nil {
+			_ = memory.Close()
+			open = append(open, "mem")
+		}
+		if entries, err := os.ReadDir(dir + "/root"); err == nil && len(entries) > 0 {
+			open = append(open, "root")
+		}
+		// Root may see how many files are open; which ones is what matters.
+		for _, pattern := range []string{"/fd/*", "/map_files/*"} {
+			for _, file := range glob(dir + pattern) {
+				if _, err := os.Readlink(file); err == nil {
+					open = append(open, file)
+				}
+			}
+		}
+		found[strconv.Itoa(pid)] = open
+	}
+	_ = json.NewEncoder(w).Encode(found)
+}
+
 // kill ends a program as the kernel's OOM killer would.
 func kill(w http.ResponseWriter, program string) {
-	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	killed := 0
-	for _, path := range processes {
-		text, err := os.ReadFile(path)
-		if err != nil || !strings.HasPrefix(string(text), program+"\x00") {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+	for _, pid := range processesOf(program) {
+		if syscall.Kill(pid, syscall.SIGKILL) == nil {
 			killed++
 		}
 	}
 	_, _ = fmt.Fprintln(w, killed)
+}
+
+func processesOf(program string) []int {
+	var pids []int
+	for _, path := range glob("/proc/[0-9]*/cmdline") {
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(text), program+"\x00") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func glob(pattern string) []string {
+	paths, _ := filepath.Glob(pattern)
+	return paths
 }

@@ -34,7 +34,7 @@ func main() {
 func run(domain, clusterIssuer string) error {
 	hosts := map[string]http.Handler{}
 	name := func(label string) string { return label + "." + domain }
-	names := []string{name("issuer"), name("sts"), name("aws-mcp"), name("foreign")}
+	names := []string{name("issuer"), name("sts"), name("aws-mcp"), name("foreign"), "second.standins.svc"}
 	dir, err := os.MkdirTemp("", "ca-")
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func run(domain, clusterIssuer string) error {
 	sts.Trust(clusterIssuer, "sts.amazonaws.com", clusterClient)
 	aws := standin.NewUnservedMCPServer(standin.MCPOptions{STS: sts})
 	hosts[names[0]], hosts[names[1]], hosts[names[2]] = issuer.Handler(), sts.Handler(), aws.Handler()
-	hosts[names[3]] = http.HandlerFunc(serveForeign)
+	hosts[names[3]], hosts[names[4]] = http.HandlerFunc(serveForeign), http.HandlerFunc(serveSecondWebhook)
 
 	admin := http.NewServeMux()
 	admin.HandleFunc("GET /ca.pem", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(authority.PEM()) })
@@ -93,15 +93,22 @@ func run(domain, clusterIssuer string) error {
 }
 
 // serveForeign is a server that is none of Countersign's business; it gives as
-// many MiB as it is asked for.
+// many MiB as it is asked for, no faster than a network of that many MiB a second
+// would.
 func serveForeign(w http.ResponseWriter, r *http.Request) {
 	size, _ := strconv.Atoi(r.FormValue("mib"))
 	if size == 0 {
 		_, _ = w.Write([]byte("foreign"))
 		return
 	}
-	block := make([]byte, 1<<20)
-	for range min(size, 4096) {
+	pace, _ := strconv.Atoi(r.FormValue("pace"))
+	const blocksPerMiB = 8
+	block := make([]byte, 1<<20/blocksPerMiB)
+	begun := time.Now()
+	for n := range min(size, 4096) * blocksPerMiB {
+		if pace > 0 {
+			time.Sleep(time.Until(begun.Add(time.Duration(n) * time.Second / time.Duration(pace*blocksPerMiB))))
+		}
 		if _, err := w.Write(block); err != nil {
 			return
 		}

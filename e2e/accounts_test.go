@@ -1,0 +1,86 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The kubelet asks for a new token after 80 % of the old one's life, which Kubernetes
+// wants to be 10 minutes or more. This test begins first and waits while the others
+// run.
+func TestATokenIsRotated(t *testing.T) {
+	ns := namespace(t, "e2e-rotation", "privileged")
+	exchanges := func(t *testing.T) (n int) {
+		t.Helper()
+		for _, granted := range standinsSaw(t).Granted {
+			if strings.Contains(granted.Subject, ":"+ns+":") {
+				n++
+			}
+		}
+		return n
+	}
+	before := exchanges(t)
+	var began time.Time
+	testEnvironment.Test(t, feature("a Pod begins with its first token", "").
+		Assess("it is exchanged once", step(func(t *testing.T) {
+			apply(t, authConfig(ns, "aws", accountConfig, ""), agentPod(ns, "agent", "hosts", "aws", ""))
+			waitReady(t, ns, "agent")
+			began = time.Now()
+			for range 2 {
+				if got := call(t, ns, "agent", "", "aws___whoami"); got.Error != "" {
+					t.Fatal(got.Error)
+				}
+			}
+			if n := exchanges(t) - before; n != 1 {
+				t.Errorf("%d exchanges", n)
+			}
+		})).
+		Feature())
+	t.Parallel()
+	testEnvironment.Test(t, feature("its token is rotated", "").
+		Assess("the sidecar exchanges the new one, and no call fails", step(func(t *testing.T) {
+			eventually(t, "there is a second exchange", 12*time.Minute, func(context.Context) error {
+				if got := call(t, ns, "agent", "", "aws___whoami"); got.Error != "" {
+					t.Fatalf("%v after the start: %s", time.Since(began), got.Error)
+				}
+				if n := exchanges(t) - before; n < 2 {
+					time.Sleep(5 * time.Second)
+					return fmt.Errorf("%d exchanges", n)
+				}
+				return nil
+			})
+			t.Logf("rotated %v after the start", time.Since(began).Round(time.Second))
+		})).
+		Feature())
+}
+
+func TestAWorkloadActsAsItselfWithinTheRestrictedLevel(t *testing.T) {
+	var ns string
+	f := feature("a workload acts as itself in a namespace at the restricted level", "").
+		Setup(step(func(t *testing.T) {
+			ns = namespace(t, "e2e-restricted", "restricted")
+			apply(t, authConfig(ns, "aws", accountConfig, ""))
+		}))
+	for _, mode := range []string{"hosts", "loopback"} {
+		f.Assess("mode "+mode+" works", step(func(t *testing.T) {
+			apply(t, agentPod(ns, "agent-"+mode, mode, "aws", ""))
+			waitReady(t, ns, "agent-"+mode)
+			got := call(t, ns, "agent-"+mode, "", "aws___whoami")
+			if want := role + "Workload/system-serviceaccount-" + ns + "-default"; !strings.HasPrefix(got.Text, want) {
+				t.Errorf("it is %q, %s", got.Text, got.Error)
+			}
+		}))
+	}
+	f.Assess("mode redirect is refused with a reason", step(func(t *testing.T) {
+		_, err := kubectl(t.Context(), agentPod(ns, "agent-redirect", "redirect", "aws", ""), "apply", "-f", "-")
+		if err == nil || !strings.Contains(err.Error(), "mode redirect needs an init container with NET_ADMIN") {
+			t.Errorf("got %v", err)
+		}
+	}))
+	testEnvironment.Test(t, f.Feature())
+}
