@@ -10,6 +10,8 @@ BIN := bin
 # The tag of images; the manifests name it.
 IMAGE_TAG ?= dev
 FUZZTIME ?= 10s
+# What of the end-to-end tests runs, for example -run Foreign or -args -labels mode=redirect.
+E2EFLAGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -56,7 +58,7 @@ cluster-down: ## Remove that cluster
 
 .PHONY: e2e
 e2e: ## Pods on a real cluster: kind where Docker runs, else one node built from Go modules (root)
-	@hack/e2e/run
+	@hack/e2e/run $(E2EFLAGS)
 
 .PHONY: conformance
 conformance: build ## MCP's official conformance suite, direct and through the sidecar
