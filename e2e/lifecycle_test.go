@@ -129,48 +129,42 @@ func TestASidecarIsKilled(t *testing.T) {
 }
 
 func TestARollingUpdate(t *testing.T) {
-	var ns string
-	testEnvironment.Test(t, feature("a rolling update", "").
-		Setup(step(func(t *testing.T) {
-			ns = namespace(t, "e2e-rolling", "privileged")
-			apply(t, authConfig(ns, "aws", accountConfig, ""), rollingDeployment(ns, "1"))
-			rolledOut(t, ns, "agent")
-		})).
-		Assess("fails no request", step(func(t *testing.T) {
-			stop, done := make(chan struct{}), make(chan struct{})
-			var count int
-			var failures []string
-			go func() {
-				defer close(done)
-				count, failures = callReadyPods(ns, stop)
-			}()
-			end := sync.OnceFunc(func() { close(stop); <-done })
-			defer end()
-			apply(t, rollingDeployment(ns, "2"))
-			rolledOut(t, ns, "agent")
-			end()
-			if len(failures) > 0 || count == 0 {
-				t.Errorf("%d of %d requests failed: %v", len(failures), count, failures)
-			}
-			t.Logf("%d requests meanwhile", count)
-		})).
-		Feature())
+	for _, mode := range modes {
+		var ns string
+		testEnvironment.Test(t, feature("a rolling update", mode).
+			Setup(step(func(t *testing.T) {
+				ns = namespace(t, "e2e-rolling-"+mode, "privileged")
+				apply(t, authConfig(ns, "aws", accountConfig, ""), rollingDeployment(ns, mode, "1"))
+				rolledOut(t, ns, "agent")
+			})).
+			Assess("fails no request", step(func(t *testing.T) {
+				stop, done := make(chan struct{}), make(chan struct{})
+				var count int
+				var failures []string
+				go func() {
+					defer close(done)
+					count, failures = callReadyPods(ns, stop)
+				}()
+				end := sync.OnceFunc(func() { close(stop); <-done })
+				defer end()
+				apply(t, rollingDeployment(ns, mode, "2"))
+				rolledOut(t, ns, "agent")
+				end()
+				if len(failures) > 0 || count == 0 {
+					t.Errorf("%d of %d requests failed: %v", len(failures), count, failures)
+				}
+				t.Logf("%d requests meanwhile", count)
+			})).
+			Feature())
+	}
 }
 
-func rollingDeployment(ns, version string) string {
-	return fmt.Sprintf(`apiVersion: apps/v1
-kind: Deployment
-metadata: {name: agent, namespace: %s}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: agent}}
-  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
-  template:
-    metadata: {labels: {app: agent, version: "%s"}, annotations: {countersign.io/auth-config: aws}}
-    spec:
-      containers:
-      - {name: agent, image: "countersign.io/e2e/agent:1", imagePullPolicy: Never, args: [--url, "%s"], readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}, lifecycle: {preStop: {sleep: {seconds: 3}}}}
-`, ns, version, upstream)
+func rollingDeployment(ns, mode, version string) string {
+	deployment := agentDeployment(ns, "agent", mode, "aws")
+	deployment = strings.Replace(deployment, "spec:\n", "spec:\n  replicas: 2\n  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}\n", 1)
+	deployment = strings.Replace(deployment, "terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 30", 1)
+	deployment = strings.Replace(deployment, "labels: {app: agent}, annotations", "labels: {app: agent, version: \""+version+"\"}, annotations", 1)
+	return strings.Replace(deployment, "readinessProbe:", "lifecycle: {preStop: {sleep: {seconds: 3}}}, readinessProbe:", 1)
 }
 
 // callReadyPods calls, in turn, every Pod that a Service would send requests to.
