@@ -12,13 +12,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// maxConnections bounds the connections of one server that are open at once. With
+// headers of the greatest size they stay within the sidecar's default memory limit.
+const maxConnections = 1024
+
 func newHTTPServer(handler http.Handler) *http.Server {
-	silent := &silentConnections{open: map[net.Conn]bool{}}
+	connections := &connections{open: map[net.Conn]http.ConnState{}, most: maxConnections}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader, ConnState: silent.follow,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader, ConnState: connections.follow,
 		ErrorLog: log.New(newSparingWriter(slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn).Writer()), "", 0),
 	}
-	server.RegisterOnShutdown(silent.close)
+	server.RegisterOnShutdown(connections.closeSilent)
 	return server
 }
 
@@ -42,29 +46,58 @@ func (w *sparingWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// silentConnections are those on which no request has come yet. Shutdown takes
-// them for busy during 5 s.
-type silentConnections struct {
+// connections are those of one server. When there are too many, one that waits for
+// a next request makes room, else one on which no request has come yet, else the
+// new one.
+type connections struct {
+	most int
 	mu   sync.Mutex
-	open map[net.Conn]bool
+	open map[net.Conn]http.ConnState
 }
 
-func (s *silentConnections) follow(c net.Conn, state http.ConnState) {
+func (s *connections) follow(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if state == http.StateNew {
-		s.open[c] = true
-	} else {
+	if state == http.StateClosed || state == http.StateHijacked {
 		delete(s.open, c)
+		return
 	}
+	if state == http.StateNew && len(s.open) >= s.most {
+		if victim := s.victim(); victim != nil {
+			delete(s.open, victim)
+			defer s.end(victim)
+		} else {
+			defer s.end(c)
+		}
+	}
+	s.open[c] = state
 }
 
-// close leaves a request that is on its way a moment to arrive.
-func (s *silentConnections) close() {
+// end closes a connection without holding up the one who accepts the next: TLS says
+// goodbye first.
+func (s *connections) end(c net.Conn) { go func() { _ = c.Close() }() }
+
+func (s *connections) victim() (silent net.Conn) {
+	for c, state := range s.open {
+		switch state {
+		case http.StateIdle:
+			return c
+		case http.StateNew:
+			silent = c
+		}
+	}
+	return silent
+}
+
+// closeSilent closes those on which no request has come yet: Shutdown takes them
+// for busy during 5 s. It leaves a request that is on its way a moment to arrive.
+func (s *connections) closeSilent() {
 	time.Sleep(250 * time.Millisecond)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.open {
-		_ = c.Close()
+	for c, state := range s.open {
+		if state == http.StateNew {
+			s.end(c)
+		}
 	}
 }

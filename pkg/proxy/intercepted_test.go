@@ -1,12 +1,17 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
 )
 
 func TestTheSidecarDoesNotCallItself(t *testing.T) {
@@ -45,5 +50,98 @@ func TestFailedHandshakesDoNotFloodTheLog(t *testing.T) {
 	server.ErrorLog.Print("http: TLS handshake error from 127.0.0.1:2: EOF")
 	if !strings.Contains(lines.String(), "127.0.0.1:2") {
 		t.Error("a later one is not told")
+	}
+}
+
+func TestConnectionsAreBoundedAndTheIdleMakeRoom(t *testing.T) {
+	held := make(chan struct{})
+	server := newHTTPServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/held" {
+			<-held
+		}
+	}))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	ask := func(c net.Conn, path string) { _, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n") }
+	answered := func(c net.Conn) bool {
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		line, err := bufio.NewReader(c).ReadString('\n')
+		return err == nil && strings.Contains(line, "200")
+	}
+	busy := dial()
+	ask(busy, "/held")
+	idle := dial()
+	ask(idle, "/")
+	if !answered(idle) {
+		t.Fatal("no answer: what follows shows nothing")
+	}
+	silent := make([]net.Conn, maxConnections+100)
+	for n := range silent {
+		silent[n] = dial()
+	}
+	// A new one is served, the one that was idle is gone, the busy one is not.
+	late := dial()
+	ask(late, "/")
+	if !answered(late) {
+		t.Error("a new connection is not served")
+	}
+	open := 0
+	for _, c := range silent {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		var timeout net.Error
+		if _, err := c.Read(make([]byte, 1)); errors.As(err, &timeout) && timeout.Timeout() {
+			open++
+		}
+	}
+	if open >= maxConnections {
+		t.Errorf("%d silent connections are open", open)
+	}
+	close(held)
+	if !answered(busy) {
+		t.Error("the busy connection was cut off")
+	}
+}
+
+func TestWhatWasRenderedIsComparedAfterARestart(t *testing.T) {
+	parse := func(upstreams string) *authconfig.Config {
+		config, err := authconfig.Parse(authconfig.Files{"auth-config.yaml": `apiVersion: countersign.io/v1alpha1
+kind: AuthConfig
+spec:
+  upstreams: [` + upstreams + `]
+  identity: {source: bearer, oidc: {issuer: "https://idp.example.com", audience: countersign}}
+  awsSts: {region: us-east-1, fallbackRoleArn: "arn:aws:iam::123456789012:role/Default"}
+`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return config
+	}
+	const one, two = `{name: one, url: "https://one.example.com/mcp", region: us-east-1, service: x}`, `{name: two, url: "https://two.example.com:8443/mcp", region: us-east-1, service: x}`
+	dir := t.TempDir()
+	for _, c := range []struct {
+		what, upstreams, want string
+	}{
+		{"the first start", one + ", " + two, ""},
+		{"the same", one + ", " + two, ""},
+		{"another order", two + ", " + one, ""},
+		{"a host less", one, "a new Pod is needed"},
+		{"the first again", one + ", " + two, ""},
+	} {
+		err := checkRendered(dir, parse(c.upstreams))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", c.what, err)
+		}
 	}
 }

@@ -27,7 +27,7 @@ const (
 	gracePeriod   = 30 * time.Second
 	headerTimeout = 10 * time.Second
 	keepAlive     = 120 * time.Second
-	maxHeader     = 64 << 10
+	maxHeader     = 32 << 10
 )
 
 // RunOptions are the flags of `sidecar proxy`.
@@ -64,14 +64,14 @@ func Run(ctx context.Context, o RunOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := o.checkAddresses(); err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer func() { _ = listener.Close() }()
-	if err := o.checkAddresses(); err != nil {
-		return err
-	}
 	server := New(Options{
 		Pod: PodFromEnvironment(), ServiceAccountToken: o.ServiceAccountToken, RootsFile: os.Getenv("AWS_CA_BUNDLE"),
 		Metrics: telemetry.NewMetrics(), Tracer: tracer, Audit: audit.NewLog(os.Stdout),
