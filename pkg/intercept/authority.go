@@ -13,12 +13,13 @@ import (
 	"io/fs"
 	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/countersign-io/countersign/pkg/atomicfile"
 )
 
 const (
@@ -109,10 +110,10 @@ func (a *Authority) create(dir string) error {
 		return fmt.Errorf("make the Pod's CA: %w", err)
 	}
 	// The key last: a CA counts as there when both files are.
-	if err := writeFile(filepath.Join(dir, fileCertificate), a.PEM(), 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, fileCertificate), a.PEM(), 0o600); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, fileKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)
+	return atomicfile.Write(filepath.Join(dir, fileKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)
 }
 
 func newSerial() (*big.Int, error) {
@@ -172,21 +173,4 @@ func (a *Authority) issue(host string) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("make a leaf certificate: %w", err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, a.certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
-}
-
-// writeFile replaces a file in one step, so that nobody reads half of it.
-func writeFile(path string, content []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package intercept
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	roots "golang.org/x/crypto/x509roots/fallback/bundle"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
@@ -119,6 +121,11 @@ func TestTrustFilesHoldPublicRootsOwnRootsAndTheAuthority(t *testing.T) {
 	}
 	if count := strings.Count(string(bundle), "-----BEGIN CERTIFICATE-----\n"); count < 100 {
 		t.Errorf("%d roots", count)
+	}
+	for root := range roots.Roots() {
+		if root.Constraint != nil && strings.Contains(string(bundle), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}))) {
+			t.Error("a root that is trusted in part is in the bundle as if it were trusted wholly")
+		}
 	}
 	if verify(a, leafFor(t, a, upstreams[0]), upstreams[0], bundle) != nil || verify(own, leafFor(t, own, "idp.internal"), "idp.internal", bundle) != nil {
 		t.Error("the CA or the config's own root is not in the bundle")

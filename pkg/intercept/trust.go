@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/countersign-io/countersign/pkg/atomicfile"
 )
 
 // truststorePassword is what Java's own trust store has; it protects nothing, a
@@ -18,12 +20,15 @@ const truststorePassword = "changeit"
 
 // WriteTrust writes the files that clients in the Pod are pointed to: ca.crt,
 // the CA alone; bundle.crt, for clients that take one whole set of roots: the
-// public ones, the auth-config's own (more, PEM) and the CA; truststore.p12, the
+// public ones, without those that are trusted in part, the auth-config's own (more, PEM) and the CA; truststore.p12, the
 // same for a JVM, with the password "changeit".
 func (a *Authority) WriteTrust(dir string, more []byte) error {
 	var public bytes.Buffer
 	var store []*x509.Certificate
 	for root := range bundle.Roots() {
+		if root.Constraint != nil {
+			continue // trusted for some certificates only, which no file can say
+		}
 		certificate, err := x509.ParseCertificate(root.Certificate)
 		if err != nil {
 			continue // one that this version of Go does not read
@@ -51,7 +56,7 @@ func (a *Authority) WriteTrust(dir string, more []byte) error {
 		"ca.crt": a.PEM(), "bundle.crt": bytes.Join([][]byte{public.Bytes(), more, a.PEM()}, nil), "truststore.p12": p12,
 	} {
 		// The app's user is not ours.
-		if err := writeFile(filepath.Join(dir, name), content, 0o644); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
 		}
 	}

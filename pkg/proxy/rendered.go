@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/countersign-io/countersign/pkg/atomicfile"
 	"github.com/countersign-io/countersign/pkg/authconfig"
 )
 
@@ -24,14 +26,19 @@ type rendered struct {
 
 const fileRendered = "rendered.json"
 
+func renderedOf(config *authconfig.Config) rendered {
+	r := rendered{Hosts: slices.Sorted(slices.Values(config.Hosts())), Ports: config.Ports(), Source: config.Identity.Source}
+	if r.Source == authconfig.SourceServiceAccount {
+		r.ServiceAccount = config.Identity.ServiceAccount
+	}
+	return r
+}
+
 // checkRendered compares the auth-config with the one that this Pod was first
 // started with, in what no restart can change. A change would otherwise send the
 // app's calls past the sidecar, or to nowhere.
 func checkRendered(dir string, config *authconfig.Config) error {
-	now := rendered{Hosts: config.Hosts(), Ports: config.Ports(), Source: config.Identity.Source}
-	if now.Source == authconfig.SourceServiceAccount {
-		now.ServiceAccount = config.Identity.ServiceAccount
-	}
+	now := renderedOf(config)
 	text, err := json.Marshal(now, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("note what was rendered: %w", err)
@@ -40,7 +47,7 @@ func checkRendered(dir string, config *authconfig.Config) error {
 	before, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.WriteFile(path, text, 0o600); err != nil {
+		if err := atomicfile.Write(path, text, 0o600); err != nil {
 			return fmt.Errorf("note what was rendered: %w", err)
 		}
 		return nil

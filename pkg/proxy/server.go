@@ -156,14 +156,15 @@ func (s *Server) load(files authconfig.Files) error {
 // made: no reload can change that.
 func (s *Server) changesRendered(old, next *authconfig.Config) error {
 	const sentence = "refused: %s cannot change while the sidecar runs; a new Pod is needed"
+	before, after := renderedOf(old), renderedOf(next)
 	switch {
-	case old.Identity.Source != next.Identity.Source:
+	case before.Source != after.Source:
 		return fmt.Errorf(sentence, "identity.source")
-	case old.Identity.Source == authconfig.SourceServiceAccount && old.Identity.ServiceAccount != next.Identity.ServiceAccount:
+	case before.ServiceAccount != after.ServiceAccount:
 		return fmt.Errorf(sentence, "identity.serviceAccount")
-	case s.options.Intercepts && !slices.Equal(slices.Sorted(slices.Values(old.Hosts())), slices.Sorted(slices.Values(next.Hosts()))):
+	case s.options.Intercepts && !slices.Equal(before.Hosts, after.Hosts):
 		return fmt.Errorf(sentence, "the upstreams' host names")
-	case s.options.Intercepts && !slices.Equal(old.Ports(), next.Ports()):
+	case s.options.Intercepts && !slices.Equal(before.Ports, after.Ports):
 		return fmt.Errorf(sentence, "the upstreams' ports")
 	}
 	return nil
