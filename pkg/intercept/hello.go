@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -28,33 +29,48 @@ var (
 	errHelloLong = errors.New("the ClientHello is too long")
 )
 
+// hello is how a client began.
+type hello struct {
+	// read is all that was read of it.
+	read []byte
+	// serverName is empty when the client does not speak TLS or sends no name.
+	serverName string
+	// silent is a client that said nothing in time, broken one that broke off.
+	silent, broken bool
+}
+
 // readHello reads a connection until it is known for whom it is, and answers
-// nothing. What was read is given back; serverName is empty when the client does
-// not speak TLS, sends no name, or says nothing.
-func readHello(c net.Conn) (read []byte, serverName string) {
+// nothing. It waits so long for a first byte, or, for 0, until there is one or the
+// read deadline that somebody else sets has passed.
+func readHello(c net.Conn, patience time.Duration) hello {
 	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
-	_ = c.SetReadDeadline(time.Now().Add(silence))
+	if patience > 0 {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+	}
 	first := make([]byte, 1)
 	n, err := c.Read(first)
 	if err != nil || n == 0 {
-		return nil, ""
+		silent := errors.Is(err, os.ErrDeadlineExceeded)
+		return hello{silent: silent, broken: !silent && !errors.Is(err, io.EOF)}
 	}
 	if first[0] != recordTypeHandshake {
-		return first, ""
+		return hello{read: first}
 	}
 	_ = c.SetReadDeadline(time.Now().Add(helloTimeout))
 	r := &recorder{source: c}
 	r.read.Write(first)
 	r.pending = first
+	var h hello
 	// crypto/tls parses the ClientHello; the handshake ends right there.
 	_ = tls.Server(&silent{recorder: r}, &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			serverName = hello.ServerName
+		GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+			h.serverName = info.ServerName
 			return nil, errHelloRead
 		},
 	}).Handshake() //nolint:noctx // deadlines bound it
-	return r.read.Bytes(), serverName
+	h.read = r.read.Bytes()
+	return h
 }
 
 // silent is a connection from which a recorder reads and to which nothing is

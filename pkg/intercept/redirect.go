@@ -11,11 +11,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Bounds of redirected connections that are open at once: those of which it is not
-// known yet for whom they are, and those that are passed on. Neither can take the
-// place of connections for an upstream.
+// known yet for whom they are, and those that are passed on. Of the former the
+// oldest makes room for a new one: clients that say half a word cannot keep others
+// out. Of the latter none can take the place of connections for an upstream.
 const (
 	maxUndecided = 1024
 	maxPassedOn  = 8192
@@ -34,7 +37,7 @@ type Redirected struct {
 	listeners   []net.Listener
 	own         map[netip.AddrPort]bool
 	accepted    chan net.Conn
-	undecided   chan struct{}
+	undecided   *undecided
 	passedOn    chan struct{}
 	ctx         context.Context //nolint:containedctx // the listener's own life
 	cancel      context.CancelFunc
@@ -49,7 +52,7 @@ func ListenRedirected(ctx context.Context, addresses []string, authority *Author
 func listenRedirected(ctx context.Context, addresses []string, authority *Authority, isUpstream func(host string, port int) bool, destination func(*net.TCPConn) (netip.AddrPort, error)) (*Redirected, error) {
 	r := &Redirected{
 		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination, own: map[netip.AddrPort]bool{},
-		accepted: make(chan net.Conn), undecided: make(chan struct{}, maxUndecided), passedOn: make(chan struct{}, maxPassedOn),
+		accepted: make(chan net.Conn), undecided: newUndecided(maxUndecided), passedOn: make(chan struct{}, maxPassedOn),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, address := range addresses {
@@ -91,7 +94,7 @@ func (r *Redirected) serve(listener net.Listener) {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			slog.Warn("a redirected connection could not be accepted", "error", err)
+			tellOfRefusal.Do(func() { slog.Warn("a redirected connection could not be accepted", "error", err) })
 			time.Sleep(acceptPause)
 			continue
 		}
@@ -100,34 +103,48 @@ func (r *Redirected) serve(listener net.Listener) {
 			_ = accepted.Close()
 			continue
 		}
-		select {
-		case r.undecided <- struct{}{}:
-			go r.handle(client)
-		default:
-			slog.Warn("a redirected connection was refused: too many are undecided", "most", maxUndecided)
-			reset(client)
-		}
+		go r.handle(client, r.undecided.add(client))
 	}
 }
 
-func (r *Redirected) handle(client *net.TCPConn) {
-	decided := sync.OnceFunc(func() { <-r.undecided })
-	defer decided()
+func (r *Redirected) handle(client *net.TCPConn, decided func() bool) {
 	to, err := r.destination(client)
 	if err != nil || r.own[to] || to == addrPort(client.LocalAddr()) {
 		// Somebody connected here directly: there is nowhere to pass it on to.
+		decided()
 		slog.Debug("a connection that was not redirected was refused", "error", err)
 		reset(client)
 		return
 	}
-	read, name := readHello(client)
-	host := strings.ToLower(strings.TrimSuffix(name, "."))
-	if host == "" || !r.isUpstream(host, int(to.Port())) {
-		decided()
-		r.passOn(client, read, to)
+	said := readHello(client, silence)
+	if !decided() {
 		return
 	}
-	terminated := tls.Server(&conn{Conn: client, read: read, port: int(to.Port())}, r.config)
+	if r.isFor(said, to) {
+		r.terminate(client, said, to)
+		return
+	}
+	select {
+	case r.passedOn <- struct{}{}:
+		defer func() { <-r.passedOn }()
+		r.passOn(client, said, to)
+	default:
+		tellOfRefusal.Do(func() {
+			slog.Warn("a foreign connection was refused: too many are open", "most", maxPassedOn)
+		})
+		reset(client)
+	}
+}
+
+// tellOfRefusal keeps a flood of connections from becoming one of log lines.
+var tellOfRefusal = rate.Sometimes{First: 10, Interval: time.Second}
+
+func (r *Redirected) isFor(said hello, to netip.AddrPort) bool {
+	return said.serverName != "" && r.isUpstream(strings.ToLower(said.serverName), int(to.Port()))
+}
+
+func (r *Redirected) terminate(client *net.TCPConn, said hello, to netip.AddrPort) {
+	terminated := tls.Server(&conn{Conn: client, read: said.read, port: int(to.Port())}, r.config)
 	select {
 	case r.accepted <- terminated:
 	case <-r.ctx.Done():
@@ -135,15 +152,36 @@ func (r *Redirected) handle(client *net.TCPConn) {
 	}
 }
 
-func (r *Redirected) passOn(client *net.TCPConn, read []byte, to netip.AddrPort) {
-	select {
-	case r.passedOn <- struct{}{}:
-		defer func() { <-r.passedOn }()
-		splice(r.ctx, client, read, to)
-	default:
-		slog.Warn("a foreign connection was refused: too many are open", "most", maxPassedOn)
+// passOn connects a client to where it was going. One that has said nothing yet
+// may wait for its server, or be slow: until one of the two speaks it can still turn
+// out to be for an upstream.
+func (r *Redirected) passOn(client *net.TCPConn, said hello, to netip.AddrPort) {
+	server := dial(r.ctx, to)
+	if server == nil {
 		reset(client)
+		return
 	}
+	if said.silent {
+		var answer []byte
+		var err error
+		said, answer, err = listenToBoth(client, server)
+		if err == nil && len(answer) == 0 && r.isFor(said, to) {
+			reset(server)
+			r.terminate(client, said, to)
+			return
+		}
+		if err == nil {
+			_, err = client.Write(answer)
+		}
+		said.broken = said.broken || err != nil
+	}
+	if said.broken {
+		// A peer that broke off is not one that came to its end.
+		reset(client)
+		reset(server)
+		return
+	}
+	splice(client, server, said.read)
 }
 
 // Accept gives the next connection for an upstream.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -180,6 +181,96 @@ func TestAClientThatWaitsForItsServerIsPassedOn(t *testing.T) {
 	}
 }
 
+func TestASlowClientForAnUpstreamIsTerminatedAllTheSame(t *testing.T) {
+	s := newScene(t)
+	client := s.dial(t)
+	// It has said nothing for so long that its server was called.
+	server := s.accept(t)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.authority.PEM())
+	go func() {
+		c := tls.Client(client, &tls.Config{RootCAs: roots, ServerName: upstreams[0]})
+		_, _ = io.WriteString(c, "my token")
+	}()
+	accepted, err := s.redirected.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, accepted, 8); got != "my token" {
+		t.Errorf("read %q", got)
+	}
+	_ = server.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := server.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Error("the server was told something")
+	}
+}
+
+func TestASlowForeignClientIsPassedOnWhole(t *testing.T) {
+	s := newScene(t)
+	for name, text := range map[string]string{"that does not speak TLS": "GET / HTTP/1.1\r\n\r\n", "that says half a word of TLS and ends": "\x16\x03\x01"} {
+		client := s.dial(t)
+		server := s.accept(t)
+		write(t, client, text)
+		if err := client.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, server, len(text)); got != text {
+			t.Errorf("a client %s: read %q", name, got)
+		}
+		write(t, server, "bye")
+		if got := read(t, client, 3); got != "bye" {
+			t.Errorf("a client %s: it read %q", name, got)
+		}
+	}
+}
+
+func TestAPeerThatBreaksOffBeforeAWordIsSeenToBreakOff(t *testing.T) {
+	for name, ends := range map[string]func(client, server *net.TCPConn) (broken, other *net.TCPConn){
+		"the server": func(client, server *net.TCPConn) (broken, other *net.TCPConn) { return server, client },
+		"the client": func(client, server *net.TCPConn) (broken, other *net.TCPConn) { return client, server },
+	} {
+		s := newScene(t)
+		client := s.dial(t)
+		broken, other := ends(client, s.accept(t))
+		reset(broken)
+		_ = other.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := other.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s broke off: the other saw %v", name, err)
+		}
+	}
+}
+
+func TestHalfAWordKeepsNobodyOut(t *testing.T) {
+	s := newScene(t)
+	for range maxUndecided + 50 {
+		write(t, s.dial(t), "\x16")
+	}
+	client := s.dial(t)
+	go func() {
+		_ = tls.Client(client, &tls.Config{ServerName: upstreams[0], InsecureSkipVerify: true}).Handshake()
+	}()
+	type result struct {
+		c   net.Conn
+		err error
+	}
+	got := make(chan result, 1)
+	go func() {
+		c, err := s.redirected.Accept()
+		got <- result{c, err}
+	}()
+	select {
+	case r := <-got:
+		if r.err != nil {
+			t.Error(r.err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("a connection for an upstream is kept out")
+	}
+	if n := s.redirected.undecided.count(); n > maxUndecided {
+		t.Errorf("%d are undecided", n)
+	}
+}
+
 func TestAServerThatBreaksOffIsSeenToBreakOff(t *testing.T) {
 	s := newScene(t)
 	client := s.dial(t)
@@ -258,9 +349,9 @@ func TestConnectionsThatArePassedOnTakeNoUpstreamsPlace(t *testing.T) {
 		s.accept(t)
 	}
 	// Each is decided, so that none counts against those that are to come.
-	for end := time.Now().Add(10 * time.Second); len(s.redirected.undecided) > 0; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); s.redirected.undecided.count() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d are undecided", len(s.redirected.undecided))
+			t.Fatalf("%d are undecided", s.redirected.undecided.count())
 		}
 	}
 	if passed := len(s.redirected.passedOn); passed != 20 {
@@ -307,7 +398,7 @@ func FuzzReadHello(f *testing.F) {
 			_, _ = client.Write(sent)
 			_ = client.Close()
 		}()
-		read, _ := readHello(server)
+		read := readHello(server, silence).read
 		rest, _ := io.ReadAll(server)
 		if got := append(read, rest...); !bytes.Equal(got, sent) {
 			t.Errorf("of %q came %q", sent, got)

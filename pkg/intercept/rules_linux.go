@@ -47,6 +47,7 @@ func explainRules(err error) error {
 //	chain output { type nat hook output priority dstnat;
 //	  oifname "lo" return
 //	  meta skuid UID return
+//	  ip6 daddr fe80::/10 return (IPv6)
 //	  tcp dport { PORTS } redirect to :TO }
 func (r *Rules) add(c *nftables.Conn, family nftables.TableFamily) {
 	// A table that is added before it is deleted need not have been there.
@@ -68,6 +69,17 @@ func (r *Rules) add(c *nftables.Conn, family nftables.TableFamily) {
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(r.UID)},
 		&expr.Verdict{Kind: expr.VerdictReturn},
 	}})
+	if family == nftables.TableFamilyIPv6 {
+		// A link-local address means nothing without its link, which is not told with
+		// the original destination; no upstream has one.
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			// The destination lies at offset 24 of the IPv6 header.
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 2},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 2, Mask: []byte{0xff, 0xc0}, Xor: []byte{0, 0}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0xfe, 0x80}},
+			&expr.Verdict{Kind: expr.VerdictReturn},
+		}})
+	}
 	for _, port := range r.Ports {
 		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},

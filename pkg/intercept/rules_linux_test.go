@@ -131,8 +131,9 @@ func TestRulesRedirectBothFamiliesAndTellWhereConnectionsWent(t *testing.T) {
 	must(t, earlier.Apply())
 	rules := &Rules{To: 15381, Ports: []uint16{443, 8443}, UID: 15337}
 	must(t, rules.Apply(), rules.Apply())
-	// Two for what is left alone, one for each port: those of earlier runs are gone.
-	if got, want := ruleCounts(t), "countersign/output: 4, countersign/output: 4"; got != want {
+	// Two for what is left alone, three for IPv6, one for each port: those of earlier
+	// runs are gone.
+	if got, want := ruleCounts(t), "countersign/output: 4, countersign/output: 5"; got != want {
 		t.Errorf("the rules are %s", got)
 	}
 	for _, to := range []string{"198.51.100.7:443", "198.51.100.7:8443"} {
@@ -152,9 +153,13 @@ func TestRulesLeaveLoopbackOtherPortsAndTheSidecarAlone(t *testing.T) {
 		return
 	}
 	network(t)
-	redirected := listenOn(t, "127.0.0.1:15381")
+	redirected, redirected6 := listenOn(t, "127.0.0.1:15381"), listenOn(t, "[::1]:15381")
 	must(t, (&Rules{To: 15381, Ports: []uint16{443}, UID: 15337}).Apply())
 	reached := func(address string) bool {
+		redirected := redirected
+		if strings.HasPrefix(address, "[") {
+			redirected = redirected6
+		}
 		client, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
 		if err != nil {
 			return false
@@ -174,11 +179,16 @@ func TestRulesLeaveLoopbackOtherPortsAndTheSidecarAlone(t *testing.T) {
 	if reached("198.51.100.7:444") {
 		t.Error("a connection to another port is redirected")
 	}
-	own := listenOn(t, "127.0.0.1:443")
+	if !reached("[2001:db8:7::7]:443") {
+		t.Error("a connection to 443 on IPv6 is not redirected: what follows shows nothing")
+	}
+	if reached("[fe80::7%out]:443") {
+		t.Error("a connection to a neighbour on the link is redirected")
+	}
+	listenOn(t, "127.0.0.1:443")
 	if reached("127.0.0.1:443") {
 		t.Error("a connection to the Pod itself is redirected")
 	}
-	_ = own.Close()
 	must(t, (&Rules{To: 15381, Ports: []uint16{443}, UID: uint32(os.Getuid())}).Apply())
 	if reached("198.51.100.7:443") {
 		t.Error("a connection of the sidecar's own is redirected")
