@@ -240,6 +240,12 @@ func (i *injector) takenPort() *Refusal {
 
 // hostsClash finds what keeps the upstreams' names from leading to the sidecar.
 func (i *injector) hostsClash() *Refusal {
+	for _, port := range i.config.Ports() {
+		if slices.ContainsFunc(reservedPorts, func(reserved int32) bool { return int(reserved) == port }) {
+			return Refuse(CodeReservedPort, "the auth-config %q has an upstream with the port %d, which is the sidecar's own: in mode hosts it cannot listen there; use %s: redirect or loopback",
+				i.config.Name, port, AnnotationIntercept)
+		}
+	}
 	for c := range i.userContainers() {
 		for _, p := range c.Ports {
 			if slices.Contains(i.config.Ports(), int(p.ContainerPort)) {
