@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,9 +57,11 @@ func contents(p *program, work, platform, version string) ([]ociarchive.File, er
 	}
 	binary := filepath.Join(work, p.name+"-"+architecture)
 	command := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/"+p.name)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture,
-		// What a developer has set must not change the bytes.
-		"GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOTOOLCHAIN=local", "GOWORK=off")
+	environment, err := reproducible(os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	command.Env = append(environment, "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
 		return nil, fmt.Errorf("build %s for %s: %w", p.name, platform, err)
@@ -76,6 +79,21 @@ func contents(p *program, work, platform, version string) ([]ociarchive.File, er
 		{Name: p.name, Mode: 0o755, Content: content},
 		{Name: "usr/share/sbom/" + p.name + ".spdx.json", Mode: 0o644, Content: sbom},
 	}, nil
+}
+
+// reproducible takes out of an environment what a developer has set and what would
+// change the bytes; where modules come from and where they are kept stays.
+func reproducible(environment []string) ([]string, error) {
+	kept := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOMODCACHE", "GOCACHE", "GOPATH"}
+	output, err := exec.Command("go", append([]string{"env"}, kept...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	environment = slices.DeleteFunc(environment, func(variable string) bool { return strings.HasPrefix(variable, "GO") })
+	for n, value := range strings.Split(strings.TrimSuffix(string(output), "\n"), "\n") {
+		environment = append(environment, kept[n]+"="+value)
+	}
+	return append(environment, "GOENV=off", "GOTOOLCHAIN=local", "GOWORK=off"), nil
 }
 
 // writeContents writes them below a directory, for the Dockerfile.

@@ -25,6 +25,14 @@ func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 	platform := "linux/" + runtime.GOARCH
 	archives := make([]string, 2)
 	for n := range archives {
+		if n == 1 {
+			settings := filepath.Join(t.TempDir(), "env")
+			if err := os.WriteFile(settings, []byte("GOFLAGS=-tags=developer -ldflags=-X=main.version=mine\nGOAMD64=v3\nGOFIPS140=latest\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("GOENV", settings)
+			t.Setenv("GOEXPERIMENT", "nogreenteagc")
+		}
 		image, err := build(&programs[0], t.TempDir(), platform, "test", "0123")
 		if err != nil {
 			t.Fatal(err)
