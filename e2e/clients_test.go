@@ -89,7 +89,7 @@ func hasIPv6(t *testing.T) bool {
 
 func TestClientsThatBringTheirOwnTLS(t *testing.T) {
 	if os.Getenv("WITHOUT_CLIENTS") != "" {
-		t.Skip("skipped: the image with curl, Python, Node and a JVM could not be made on this machine")
+		t.Skip("skipped: there is no image with curl, Python, Node and a JVM (WITHOUT_CLIENTS)")
 	}
 	ipv6 := hasIPv6(t)
 	for _, mode := range []string{"hosts", "redirect"} {
