@@ -21,9 +21,9 @@ func TestInitContainersAndJobs(t *testing.T) {
 	f := feature("what runs to its end", "").
 		Setup(step(func(t *testing.T) {
 			ns = namespace(t, "e2e-jobs", "privileged")
-			apply(t, authConfig(ns, "aws", accountConfig, ""), cronJob(ns))
+			apply(t, authConfig(ns, "aws", accountConfig, ""))
 			for _, mode := range modes {
-				apply(t, job(ns, mode))
+				apply(t, job(ns, mode), cronJob(ns, mode))
 			}
 		}))
 	for _, mode := range modes {
@@ -31,7 +31,9 @@ func TestInitContainersAndJobs(t *testing.T) {
 			waitForJobs(t, ns, "mode="+mode)
 		}))
 	}
-	f.Assess("a CronJob's Job completes", step(func(t *testing.T) { waitForJobs(t, ns, "mode=cron") }))
+	for _, mode := range modes {
+		f.Assess("a CronJob's Job in mode "+mode+" completes", step(func(t *testing.T) { waitForJobs(t, ns, "mode=cron-"+mode) }))
+	}
 	testEnvironment.Test(t, f.Feature())
 }
 
@@ -53,12 +55,16 @@ func waitForJobs(t *testing.T, ns, selector string) {
 	})
 }
 
-func job(ns, mode string) string {
+// oneCall is a container that calls a tool and ends; its name is to be added.
+func oneCall(mode string) string {
 	arguments := `["--url", "` + upstream + `", "--call", aws___whoami]`
 	if mode == "loopback" {
 		arguments = `["--call", aws___whoami]`
 	}
-	container := `{image: "countersign.io/e2e/agent:1", imagePullPolicy: Never, args: ` + arguments + `, name: `
+	return `{image: "countersign.io/e2e/agent:1", imagePullPolicy: Never, args: ` + arguments + `, name: `
+}
+
+func job(ns, mode string) string {
 	return fmt.Sprintf(`apiVersion: batch/v1
 kind: Job
 metadata: {name: job-%[2]s, namespace: %[1]s, labels: {mode: %[2]s}}
@@ -70,23 +76,23 @@ spec:
       restartPolicy: Never
       initContainers: [%[3]s early}]
       containers: [%[3]s work}]
-`, ns, mode, container)
+`, ns, mode, oneCall(mode))
 }
 
-func cronJob(ns string) string {
+func cronJob(ns, mode string) string {
 	return fmt.Sprintf(`apiVersion: batch/v1
 kind: CronJob
-metadata: {name: cron, namespace: %s}
+metadata: {name: cron-%[2]s, namespace: %[1]s}
 spec:
   schedule: "* * * * *"
   jobTemplate:
-    metadata: {labels: {mode: cron}}
+    metadata: {labels: {mode: cron-%[2]s}}
     spec:
       backoffLimit: 0
       template:
-        metadata: {annotations: {countersign.io/auth-config: aws, countersign.io/intercept: loopback}}
-        spec: {restartPolicy: Never, containers: [{name: work, image: "countersign.io/e2e/agent:1", imagePullPolicy: Never, args: [--call, aws___whoami]}]}
-`, ns)
+        metadata: {annotations: {countersign.io/auth-config: aws, countersign.io/intercept: %[2]s}}
+        spec: {restartPolicy: Never, containers: [%[3]s work}]}
+`, ns, mode, oneCall(mode))
 }
 
 func TestASidecarIsKilled(t *testing.T) {
@@ -175,6 +181,7 @@ func callReadyPods(ns string, stop <-chan struct{}) (count int, failures []strin
 		if err != nil {
 			failures = append(failures, err.Error())
 		}
+		time.Sleep(20 * time.Millisecond)
 		for _, pod := range pods.Items {
 			select {
 			case <-stop:

@@ -17,9 +17,9 @@ func TestTheAppReachesNoSecret(t *testing.T) {
 	testEnvironment.Test(t, feature("the app reaches no secret", "").
 		Setup(step(func(t *testing.T) {
 			ns = namespace(t, "e2e-secrets", "privileged")
-			apply(t, authConfig(ns, "aws", accountConfig, ""), agentPod(ns, "agent", "hosts", "aws", ""), agentPod(ns, "redirected", "redirect", "aws", ""))
+			apply(t, authConfig(ns, "aws", accountConfig, ""), agentPod(ns, "agent", "hosts", "aws", ""), agentPod(ns, "redirected", "redirect", "aws", ""), agentPod(ns, "plain", "loopback", "aws", ""))
 			apply(t, sharingProcesses(agentPod(ns, "sharing", "hosts", "aws", ""), 0))
-			for _, pod := range []string{"agent", "redirected", "sharing"} {
+			for _, pod := range []string{"agent", "redirected", "plain", "sharing"} {
 				waitReady(t, ns, pod)
 				if got := call(t, ns, pod, "", "aws___whoami"); got.Error != "" {
 					t.Fatal(got.Error)
@@ -27,18 +27,21 @@ func TestTheAppReachesNoSecret(t *testing.T) {
 			}
 		})).
 		Assess("of the sidecar's files it reads certificates only", step(func(t *testing.T) {
-			for _, pod := range []string{"agent", "redirected", "sharing"} {
+			certificates := []string{"/var/run/countersign/ca/bundle.crt", "/var/run/countersign/ca/ca.crt", "/var/run/countersign/ca/truststore.p12"}
+			for pod, want := range map[string][]string{"agent": certificates, "redirected": certificates, "sharing": certificates, "plain": nil} {
 				var readable []string
 				decode(t, viaAgent(t, ns, pod, "/files?dir=/var/run/countersign"), &readable)
 				slices.Sort(readable)
-				if want := []string{"/var/run/countersign/ca/bundle.crt", "/var/run/countersign/ca/ca.crt", "/var/run/countersign/ca/truststore.p12"}; !slices.Equal(readable, want) {
+				if !slices.Equal(readable, want) {
 					t.Errorf("%s reads %v", pod, readable)
 				}
 			}
 		})).
 		Assess("it does not see the sidecar's process", step(func(t *testing.T) {
-			if got := viaAgent(t, ns, "agent", "/processes?program=/sidecar"); strings.TrimSpace(string(got)) != "{}" {
-				t.Errorf("it sees %s", got)
+			for _, pod := range []string{"agent", "redirected", "plain"} {
+				if got := viaAgent(t, ns, pod, "/processes?program=/sidecar"); strings.TrimSpace(string(got)) != "{}" {
+					t.Errorf("%s sees %s", pod, got)
+				}
 			}
 		})).
 		Assess("where it sees it, as root, it does not get into it", step(func(t *testing.T) {
