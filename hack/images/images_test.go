@@ -26,11 +26,14 @@ func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 	archives := make([]string, 2)
 	for n := range archives {
 		if n == 1 {
-			settings := filepath.Join(t.TempDir(), "env")
-			if err := os.WriteFile(settings, []byte("GOFLAGS=-tags=developer -ldflags=-X=main.version=mine\nGOAMD64=v3\nGOFIPS140=latest\n"), 0o600); err != nil {
+			settings := t.TempDir()
+			if err := os.Mkdir(filepath.Join(settings, "go"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			t.Setenv("GOENV", settings)
+			if err := os.WriteFile(filepath.Join(settings, "go", "env"), []byte("GOAMD64=v3\nGOARM64=v9.0\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("XDG_CONFIG_HOME", settings)
 			t.Setenv("GOEXPERIMENT", "nogreenteagc")
 		}
 		image, err := build(&programs[0], t.TempDir(), platform, "test", "0123")

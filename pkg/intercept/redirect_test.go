@@ -68,6 +68,24 @@ func (s *scene) accept(t *testing.T) *net.TCPConn {
 	return c
 }
 
+// acceptUpstreams waits for a connection that is to be terminated.
+func (s *scene) acceptUpstreams(t *testing.T) net.Conn {
+	t.Helper()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := s.redirected.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	select {
+	case c := <-accepted:
+		return c
+	case <-time.After(10 * time.Second):
+		t.Fatal("no connection for an upstream came")
+		return nil
+	}
+}
+
 func read(t *testing.T, c net.Conn, n int) string {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -94,10 +112,7 @@ func TestAConnectionForAnUpstreamIsTerminated(t *testing.T) {
 		c := tls.Client(client, &tls.Config{RootCAs: roots, ServerName: strings.ToUpper(upstreams[0]), NextProtos: []string{"h2", "http/1.1"}})
 		_, _ = io.WriteString(c, "hello")
 	}()
-	accepted, err := s.redirected.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	accepted := s.acceptUpstreams(t)
 	if port, ok := Port(accepted); !ok || port != int(addrPort(s.server.Addr()).Port()) {
 		t.Errorf("its port is %d", port)
 	}
@@ -192,10 +207,7 @@ func TestASlowClientForAnUpstreamIsTerminatedAllTheSame(t *testing.T) {
 		c := tls.Client(client, &tls.Config{RootCAs: roots, ServerName: upstreams[0]})
 		_, _ = io.WriteString(c, "my token")
 	}()
-	accepted, err := s.redirected.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	accepted := s.acceptUpstreams(t)
 	if got := read(t, accepted, 8); got != "my token" {
 		t.Errorf("read %q", got)
 	}
@@ -249,23 +261,7 @@ func TestHalfAWordKeepsNobodyOut(t *testing.T) {
 	go func() {
 		_ = tls.Client(client, &tls.Config{ServerName: upstreams[0], InsecureSkipVerify: true}).Handshake()
 	}()
-	type result struct {
-		c   net.Conn
-		err error
-	}
-	got := make(chan result, 1)
-	go func() {
-		c, err := s.redirected.Accept()
-		got <- result{c, err}
-	}()
-	select {
-	case r := <-got:
-		if r.err != nil {
-			t.Error(r.err)
-		}
-	case <-time.After(5 * time.Second):
-		t.Error("a connection for an upstream is kept out")
-	}
+	s.acceptUpstreams(t)
 	if n := s.redirected.undecided.count(); n > maxUndecided {
 		t.Errorf("%d are undecided", n)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -182,9 +183,6 @@ func TestRulesLeaveLoopbackOtherPortsAndTheSidecarAlone(t *testing.T) {
 	if !reached("[2001:db8:7::7]:443") {
 		t.Error("a connection to 443 on IPv6 is not redirected: what follows shows nothing")
 	}
-	if reached("[fe80::7%out]:443") {
-		t.Error("a connection to a neighbour on the link is redirected")
-	}
 	listenOn(t, "127.0.0.1:443")
 	if reached("127.0.0.1:443") {
 		t.Error("a connection to the Pod itself is redirected")
@@ -192,6 +190,59 @@ func TestRulesLeaveLoopbackOtherPortsAndTheSidecarAlone(t *testing.T) {
 	must(t, (&Rules{To: 15381, Ports: []uint16{443}, UID: uint32(os.Getuid())}).Apply())
 	if reached("198.51.100.7:443") {
 		t.Error("a connection of the sidecar's own is redirected")
+	}
+}
+
+// neighbour is another host on the link: a server in a network namespace of its own.
+func neighbour(t *testing.T, address string) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	here, err := netns.Get()
+	must(t, err)
+	there, err := netns.New()
+	must(t, err)
+	loopback, err := netlink.LinkByName("lo")
+	must(t, err, netlink.LinkSetUp(loopback))
+	listener, err := net.Listen("tcp", "[::]:443")
+	must(t, err, netns.Set(here))
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("neighbour"))
+			_ = c.Close()
+		}
+	}()
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "link"}, PeerName: "peer", PeerNamespace: netlink.NsFd(there)}
+	must(t, netlink.LinkAdd(pair), netlink.LinkSetUp(pair))
+	remote, err := netlink.NewHandleAt(there)
+	must(t, err)
+	defer remote.Close()
+	peer, err := remote.LinkByName("peer")
+	must(t, err, remote.LinkSetUp(peer))
+	theirs, err := netlink.ParseAddr(address)
+	must(t, err)
+	ours, err := netlink.ParseAddr("fe80::a1/64")
+	must(t, err)
+	theirs.Flags, ours.Flags = unix.IFA_F_NODAD, unix.IFA_F_NODAD
+	must(t, remote.AddrAdd(peer, theirs), netlink.AddrAdd(pair, ours))
+}
+
+func TestRulesLeaveNeighboursOnTheLinkAlone(t *testing.T) {
+	if !inNetworkNamespace(t) {
+		return
+	}
+	neighbour(t, "fe80::b1/64")
+	must(t, (&Rules{To: 15381, Ports: []uint16{443}, UID: 15337}).Apply())
+	client, err := net.DialTimeout("tcp", "[fe80::b1%link]:443", 5*time.Second)
+	must(t, err)
+	defer func() { _ = client.Close() }()
+	if got := read(t, client, 9); got != "neighbour" {
+		t.Errorf("read %q", got)
 	}
 }
 
