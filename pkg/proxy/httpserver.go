@@ -48,34 +48,46 @@ func (w *sparingWriter) Write(line []byte) (int, error) {
 
 // connections are those of one server. When there are too many, one that waits for
 // a next request makes room, else one on which no request has come yet, else the
-// new one.
+// new one is closed.
 type connections struct {
 	most int
 	mu   sync.Mutex
 	open map[net.Conn]http.ConnState
 }
 
+// follow is http.Server.ConnState, which a new connection goes through before
+// anything is read of it.
 func (s *connections) follow(c net.Conn, state http.ConnState) {
+	if surplus := s.note(c, state); surplus != nil {
+		_ = surplus.Close()
+	}
+}
+
+// note gives a connection that is to be closed.
+func (s *connections) note(c net.Conn, state http.ConnState) (surplus net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if state == http.StateClosed || state == http.StateHijacked {
+	switch {
+	case state == http.StateClosed || state == http.StateHijacked:
 		delete(s.open, c)
-		return
-	}
-	if state == http.StateNew && len(s.open) >= s.most {
-		if victim := s.victim(); victim != nil {
-			delete(s.open, victim)
-			defer s.end(victim)
-		} else {
-			defer s.end(c)
+		return nil
+	case state == http.StateNew && len(s.open) >= s.most:
+		if surplus = s.victim(); surplus == nil {
+			return c
+		}
+		idle := s.open[surplus] == http.StateIdle
+		delete(s.open, surplus)
+		if idle {
+			// TLS says goodbye, and whoever accepts the next must not wait for that.
+			closeSoon(surplus)
+			surplus = nil
 		}
 	}
 	s.open[c] = state
+	return surplus
 }
 
-// end closes a connection without holding up the one who accepts the next: TLS says
-// goodbye first.
-func (s *connections) end(c net.Conn) { go func() { _ = c.Close() }() }
+func closeSoon(c net.Conn) { go func() { _ = c.Close() }() }
 
 func (s *connections) victim() (silent net.Conn) {
 	for c, state := range s.open {
@@ -97,7 +109,7 @@ func (s *connections) closeSilent() {
 	defer s.mu.Unlock()
 	for c, state := range s.open {
 		if state == http.StateNew {
-			s.end(c)
+			closeSoon(c)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -112,6 +113,49 @@ func TestConnectionsAreBoundedAndTheIdleMakeRoom(t *testing.T) {
 	if !answered(busy) {
 		t.Error("the busy connection was cut off")
 	}
+}
+
+func TestWhereAllAreBusyANewConnectionIsRefusedUnheard(t *testing.T) {
+	const most = 4
+	held, heard := make(chan struct{}), make(chan struct{}, 1000)
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		heard <- struct{}{}
+		<-held
+	})}
+	counted := &connections{open: map[net.Conn]http.ConnState{}, most: most}
+	server.ConnState = counted.follow
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { close(held); _ = server.Close() }()
+	for n := range 200 {
+		c, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+		// The first few are to be busy before there are more.
+		for busy, end := len(heard), time.Now().Add(5*time.Second); n < most && busy <= n && time.Now().Before(end); busy = len(heard) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	if n := len(heard); n != most {
+		t.Errorf("%d requests were heard", n)
+	}
+	if n := len(counted.snapshot()); n != most {
+		t.Errorf("%d connections are counted", n)
+	}
+}
+
+// snapshot copies what is open.
+func (s *connections) snapshot() map[net.Conn]http.ConnState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.open)
 }
 
 func TestWhatWasRenderedIsComparedAfterARestart(t *testing.T) {
