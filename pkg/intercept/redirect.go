@@ -16,9 +16,10 @@ import (
 )
 
 // Bounds of redirected connections that are open at once: those of which it is not
-// known yet for whom they are, and those that are passed on. Of the former the
-// oldest makes room for a new one: clients that say half a word cannot keep others
-// out. Of the latter none can take the place of connections for an upstream.
+// known yet for whom they are, and those that are passed on, with those of silent
+// clients. Of the former the oldest makes room for a new one: clients that say half
+// a word cannot keep others out. The latter cannot keep a client for an upstream out
+// that speaks in time.
 const (
 	maxUndecided = 1024
 	maxPassedOn  = 8192
@@ -70,7 +71,7 @@ func listenRedirected(ctx context.Context, addresses []string, authority *Author
 		return nil, errors.Join(errors.New("--redirect-listen: there is no address to listen on"), r.Close())
 	}
 	for _, listener := range r.listeners {
-		go r.serve(listener)
+		go r.serve(listener) //nolint:contextcheck // it outlives the call, until Close
 	}
 	return r, nil
 }
@@ -152,36 +153,58 @@ func (r *Redirected) terminate(client *net.TCPConn, said hello, to netip.AddrPor
 	}
 }
 
-// passOn connects a client to where it was going. One that has said nothing yet
-// may wait for its server, or be slow: until one of the two speaks it can still turn
-// out to be for an upstream.
+// passOn connects a client to where it was going.
 func (r *Redirected) passOn(client *net.TCPConn, said hello, to netip.AddrPort) {
-	server := dial(r.ctx, to)
-	if server == nil {
-		reset(client)
+	if said.silent {
+		r.passOnSilent(client, to)
 		return
 	}
-	if said.silent {
-		var answer []byte
-		var err error
-		said, answer, err = listenToBoth(client, server)
-		if err == nil && len(answer) == 0 && r.isFor(said, to) {
-			reset(server)
-			r.terminate(client, said, to)
-			return
-		}
-		if err == nil {
-			_, err = client.Write(answer)
-		}
-		said.broken = said.broken || err != nil
-	}
-	if said.broken {
-		// A peer that broke off is not one that came to its end.
-		reset(client)
-		reset(server)
+	server := dial(r.ctx, to)
+	if server == nil || said.broken {
+		resetAll(client, server)
 		return
 	}
 	splice(client, server, said.read)
+}
+
+// passOnSilent passes on a client that has said nothing yet. It may wait for its
+// server, or be slow: until the server speaks it can still turn out to be for an
+// upstream.
+func (r *Redirected) passOnSilent(client *net.TCPConn, to netip.AddrPort) {
+	dialing, stopDialing := context.WithCancel(r.ctx)
+	defer stopDialing()
+	listening, stopListening := context.WithCancel(dialing)
+	defer stopListening()
+	heard := &interruptible{TCPConn: client}
+	answers := make(chan answer, 1)
+	go func() {
+		answer := firstAnswer(dialing, listening, to)
+		heard.interrupt()
+		answers <- answer
+	}()
+	said := readHello(heard, 0)
+	isUpstreams := r.isFor(said, to)
+	if isUpstreams || said.broken {
+		stopDialing()
+	}
+	stopListening()
+	answer := <-answers
+	switch {
+	case isUpstreams && len(answer.read) == 0 && !answer.broken:
+		resetAll(answer.server)
+		heard.resume()
+		r.terminate(client, said, to)
+	case said.broken || answer.broken || answer.server == nil:
+		// A peer that broke off is not one that came to its end.
+		resetAll(client, answer.server)
+	default:
+		heard.resume()
+		if _, err := client.Write(answer.read); err != nil {
+			resetAll(client, answer.server)
+			return
+		}
+		splice(client, answer.server, said.read)
+	}
 }
 
 // Accept gives the next connection for an upstream.

@@ -244,6 +244,8 @@ func TestAPeerThatBreaksOffBeforeAWordIsSeenToBreakOff(t *testing.T) {
 		s := newScene(t)
 		client := s.dial(t)
 		broken, other := ends(client, s.accept(t))
+		// Both sides of the way are there once the one between knows of it too.
+		time.Sleep(100 * time.Millisecond)
 		reset(broken)
 		_ = other.SetReadDeadline(time.Now().Add(10 * time.Second))
 		if _, err := other.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -29,30 +30,69 @@ func dial(ctx context.Context, to netip.AddrPort) *net.TCPConn {
 	return server
 }
 
-// listenToBoth waits until one of a client and its server speaks, or ends, and gives
-// what was read of each; the error is that of a server that broke off.
-func listenToBoth(client, server *net.TCPConn) (said hello, answer []byte, err error) {
-	type result struct {
-		answer []byte
-		err    error
+// answer is how a server began.
+type answer struct {
+	// server is nil when it could not be reached.
+	server *net.TCPConn
+	read   []byte
+	broken bool
+}
+
+// firstAnswer calls a server and waits until it speaks or ends, or until it is not
+// listened to any longer.
+func firstAnswer(dialing, listening context.Context, to netip.AddrPort) answer {
+	server := dial(dialing, to)
+	if server == nil {
+		return answer{}
 	}
-	answered := make(chan result, 1)
-	go func() {
-		b := make([]byte, 4096)
-		n, err := server.Read(b)
-		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil
-		}
-		// The client need not be waited for any longer.
-		_ = client.SetReadDeadline(time.Unix(1, 0))
-		answered <- result{b[:n], err}
-	}()
-	said = readHello(client, 0)
-	_ = server.SetReadDeadline(time.Unix(1, 0))
-	last := <-answered
+	interrupted := make(chan struct{})
+	cancelled := context.AfterFunc(listening, func() {
+		_ = server.SetReadDeadline(longAgo)
+		close(interrupted)
+	})
+	b := make([]byte, 4096)
+	n, err := server.Read(b)
+	if !cancelled() {
+		<-interrupted
+	}
 	_ = server.SetReadDeadline(time.Time{})
-	_ = client.SetReadDeadline(time.Time{})
-	return said, last.answer, last.err
+	return answer{server, b[:n], err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded)}
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// interruptible is a connection whose reading somebody else can end, whatever
+// deadlines the reader sets.
+type interruptible struct {
+	*net.TCPConn
+	mu          sync.Mutex
+	interrupted bool
+}
+
+// SetReadDeadline has no effect after an interruption.
+func (i *interruptible) SetReadDeadline(t time.Time) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.interrupted {
+		return nil
+	}
+	return i.TCPConn.SetReadDeadline(t)
+}
+
+func (i *interruptible) interrupt() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.interrupted = true
+	_ = i.TCPConn.SetReadDeadline(longAgo)
+}
+
+// resume lets the connection be read again, for good.
+func (i *interruptible) resume() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.interrupted = true
+	_ = i.TCPConn.SetReadDeadline(time.Time{})
 }
 
 // splice carries bytes both ways between a client and its server, those that were
@@ -94,4 +134,13 @@ func carry(to, from *net.TCPConn) error {
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	_ = c.Close()
+}
+
+// resetAll passes over those that there are not.
+func resetAll(connections ...*net.TCPConn) {
+	for _, c := range connections {
+		if c != nil {
+			reset(c)
+		}
+	}
 }
