@@ -84,8 +84,11 @@ func contents(p *program, work, platform, version string) ([]ociarchive.File, er
 // reproducible takes out of an environment what a developer has set and what would
 // change the bytes; where modules come from and where they are kept stays.
 func reproducible(environment []string) ([]string, error) {
-	kept := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOMODCACHE", "GOCACHE", "GOPATH"}
-	output, err := exec.Command("go", append([]string{"env"}, kept...)...).Output()
+	kept := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOAUTH", "GOMODCACHE", "GOCACHE", "GOPATH"}
+	ask := exec.Command("go", append([]string{"env"}, kept...)...)
+	// It fails on an experiment that it does not know.
+	ask.Env = append(slices.Clone(environment), "GOEXPERIMENT=", "GOFLAGS=")
+	output, err := ask.Output()
 	if err != nil {
 		return nil, fmt.Errorf("go env: %w", err)
 	}

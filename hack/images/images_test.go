@@ -34,7 +34,7 @@ func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Setenv("XDG_CONFIG_HOME", settings)
-			t.Setenv("GOEXPERIMENT", "nogreenteagc")
+			t.Setenv("GOEXPERIMENT", "unheardof")
 		}
 		image, err := build(&programs[0], t.TempDir(), platform, "test", "0123")
 		if err != nil {
