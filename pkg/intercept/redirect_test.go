@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -233,6 +234,24 @@ func TestASlowForeignClientIsPassedOnWhole(t *testing.T) {
 		if got := read(t, client, 3); got != "bye" {
 			t.Errorf("a client %s: it read %q", name, got)
 		}
+	}
+}
+
+func TestAnInterruptedReaderCannotGoOnWaiting(t *testing.T) {
+	s := newScene(t)
+	client := s.dial(t)
+	heard := &interruptible{TCPConn: client}
+	heard.interrupt()
+	// As a reader does that has the first byte of a ClientHello.
+	_ = heard.SetReadDeadline(time.Now().Add(helloTimeout))
+	begun := time.Now()
+	if _, err := heard.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) > helloTimeout/2 {
+		t.Errorf("after %v: %v", time.Since(begun), err)
+	}
+	heard.resume()
+	write(t, s.accept(t), "x")
+	if got := read(t, client, 1); got != "x" {
+		t.Errorf("read %q", got)
 	}
 }
 
