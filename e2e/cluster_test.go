@@ -50,6 +50,15 @@ func TestMain(m *testing.M) {
 	if config.KubeconfigFile() == "" {
 		config.WithKubeconfigFile(os.Getenv("KUBECONFIG"))
 	}
+	if _, err := os.Stat(config.KubeconfigFile()); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: KUBECONFIG or --kubeconfig must name a cluster; make e2e makes one:", err)
+		os.Exit(2)
+	}
+	// kubectl must not go to another cluster.
+	if err := os.Setenv("KUBECONFIG", config.KubeconfigFile()); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(2)
+	}
 	testEnvironment = env.NewWithConfig(config)
 	testEnvironment.Setup(func(ctx context.Context, c *envconf.Config) (context.Context, error) {
 		return ctx, setUp(ctx, rest.CopyConfig(c.Client().RESTConfig()))
