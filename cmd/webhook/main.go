@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -29,6 +30,8 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1) //nolint:gocritic // the process ends, so does the signal handler
@@ -137,6 +140,7 @@ func serveCommand() *cobra.Command {
 	flags.IntVar(&options.Port, "port", 9443, "port of the webhook server")
 	flags.StringVar(&options.HealthAddress, "health-address", ":8081", "address for /healthz and /readyz")
 	flags.StringVar(&options.MetricsAddress, "metrics-address", ":8080", "address for /metrics; 0 turns it off")
+	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 10*time.Second, "how long to serve on after SIGTERM, while API servers turn to other replicas")
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	sidecar.bind(command)
 	return command

@@ -101,7 +101,7 @@ func (b *bench) start(ctx context.Context) error {
 	}
 	listen := func(port int) string { return net.JoinHostPort(b.address, strconv.Itoa(port)) }
 	b.process = exec.CommandContext(ctx, b.binary, "serve", "--port", strconv.Itoa(b.port), "--log-level", "warn",
-		"--health-address", listen(b.health), "--metrics-address", listen(b.stats))
+		"--health-address", listen(b.health), "--metrics-address", listen(b.stats), "--shutdown-delay", "0")
 	// As in the Deployment.
 	b.process.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.dir, "kubeconfig"), "GOMEMLIMIT=200MiB")
 	b.process.Stderr = os.Stderr

@@ -130,7 +130,8 @@ func (f *fleet) start(ctx context.Context, name string) error {
 			Namespace: systemNamespace, Name: webhookName, Identity: name,
 			CertificateInterval: 200 * time.Millisecond, CertificateSettle: 2 * time.Second,
 			Host: f.address, Port: ports[0], HealthAddress: r.health[len("http://"):], MetricsAddress: "0",
-			Inject: inject.Options{Image: sidecarImage, Env: []corev1.EnvVar{{Name: "AWS_ENDPOINT_URL_STS", Value: "https://sts.internal"}}}, Registry: r.registry,
+			ShutdownDelay: time.Second,
+			Inject:        inject.Options{Image: sidecarImage, Env: []corev1.EnvVar{{Name: "AWS_ENDPOINT_URL_STS", Value: "https://sts.internal"}}}, Registry: r.registry,
 		})
 	}()
 	f.mu.Lock()
@@ -163,7 +164,8 @@ func (r *replica) waitReady() error {
 	return fmt.Errorf("not ready in a minute: %s", last)
 }
 
-// stop takes the replica out of service and ends it.
+// stop takes the replica out of service and ends it, both at once as Kubernetes
+// would.
 func (f *fleet) stop(ctx context.Context, name string) error {
 	f.mu.Lock()
 	r := f.running[name]
@@ -172,8 +174,6 @@ func (f *fleet) stop(ctx context.Context, name string) error {
 	if err := plane.RemoveEndpoint(ctx, systemNamespace, webhookName, name); err != nil {
 		return err
 	}
-	// Connections and endpoint caches of the API server.
-	time.Sleep(500 * time.Millisecond)
 	r.stop()
 	return <-r.done
 }

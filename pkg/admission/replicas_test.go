@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -78,11 +79,12 @@ func TestTheLeadersEndIsNotNoticed(t *testing.T) {
 	shared := sharedConfig(t, "after-failover")
 	wantCopy(t, namespace, shared)
 	if err := failures(); err != nil {
-		t.Errorf("a Pod was not admitted meanwhile: %v", err)
+		t.Errorf("not admitted meanwhile: %v", err)
 	}
 }
 
-// admitSteadily makes Pods that ask, dry, until the result is asked for.
+// admitSteadily makes Pods that ask and auth-configs, dry, until the result is
+// asked for.
 func admitSteadily(t *testing.T, namespace string) (failures func() error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -91,12 +93,7 @@ func admitSteadily(t *testing.T, namespace string) (failures func() error) {
 	var worker sync.WaitGroup
 	worker.Go(func() {
 		for ctx.Err() == nil {
-			pod := asking(namespace, "aws")
-			err := admin.Create(ctx, pod, client.DryRunAll)
-			if err == nil && sidecarOf(pod) == nil {
-				err = errors.New("admitted bare")
-			}
-			if err != nil && ctx.Err() == nil {
+			if err := admitBoth(ctx, namespace); err != nil && ctx.Err() == nil {
 				all = errors.Join(all, err)
 			}
 			count++
@@ -106,9 +103,24 @@ func admitSteadily(t *testing.T, namespace string) (failures func() error) {
 	return func() error {
 		stop()
 		worker.Wait()
-		t.Logf("%d Pods were admitted meanwhile", count)
+		t.Logf("%d Pods and as many auth-configs were admitted meanwhile", count)
 		return all
 	}
+}
+
+// admitBoth has the API server call both webhooks; it keeps connections for each.
+func admitBoth(ctx context.Context, namespace string) error {
+	pod := asking(namespace, "aws")
+	if err := admin.Create(ctx, pod, client.DryRunAll); err != nil {
+		return fmt.Errorf("a Pod: %w", err)
+	}
+	if sidecarOf(pod) == nil {
+		return errors.New("a Pod was admitted bare")
+	}
+	if err := admin.Create(ctx, authConfig(namespace, "steady", validConfig), client.DryRunAll); err != nil {
+		return fmt.Errorf("an auth-config: %w", err)
+	}
+	return nil
 }
 
 // TestARotationIsNotNoticed begins one as the end of the CA's time would: with a
@@ -136,7 +148,7 @@ func TestARotationIsNotNoticed(t *testing.T) {
 		t.Error("old and new CA were never published together")
 	}
 	if err := failures(); err != nil {
-		t.Errorf("a Pod was not admitted meanwhile: %v", err)
+		t.Errorf("not admitted meanwhile: %v", err)
 	}
 }
 

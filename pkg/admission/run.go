@@ -59,6 +59,9 @@ type Options struct {
 	// HealthAddress serves /healthz and /readyz, MetricsAddress /metrics. "0"
 	// turns one off.
 	HealthAddress, MetricsAddress string
+	// ShutdownDelay is how long it serves on after its end was asked for, so that
+	// API servers leave before it stops to listen.
+	ShutdownDelay time.Duration
 	// Inject are the options of the sidecars.
 	Inject inject.Options
 	// Registry takes the metrics. Defaults to controller-runtime's.
@@ -90,7 +93,8 @@ func UseDefaultLogger() {
 	klog.SetLogger(logger)
 }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends, and then for the ShutdownDelay and the requests in
+// flight.
 func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	if err := options.setDefaults(); err != nil {
 		return err
@@ -113,13 +117,16 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 			return fmt.Errorf("set up certificates: %w", err)
 		}
 	}
-	if err := addHandlers(ctx, m, &options, metrics); err != nil {
+	drain := newDrain()
+	if err := addHandlers(ctx, m, &options, metrics, drain); err != nil {
 		return err
 	}
-	if err := addChecks(m, certificates.ready); err != nil {
+	if err := addChecks(m, certificates, drain); err != nil {
 		return err
 	}
-	return m.Start(ctx)
+	drained, stop := drain.context(ctx, options.ShutdownDelay)
+	defer stop()
+	return m.Start(drained)
 }
 
 func newManager(cluster *rest.Config, scheme *runtime.Scheme, options *Options, certificates *certificates) (manager.Manager, error) {
@@ -136,7 +143,7 @@ func newManager(cluster *rest.Config, scheme *runtime.Scheme, options *Options, 
 		Metrics:                metricsserver.Options{BindAddress: options.MetricsAddress},
 		LeaderElection:         true, LeaderElectionNamespace: options.Namespace, LeaderElectionID: options.Name + "-leader",
 		LeaderElectionReleaseOnCancel: true,
-		GracefulShutdownTimeout:       ptr.To(20 * time.Second),
+		GracefulShutdownTimeout:       ptr.To(10 * time.Second),
 		// Several may run in one process: the tests' replicas.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 	})
@@ -146,20 +153,19 @@ func newManager(cluster *rest.Config, scheme *runtime.Scheme, options *Options, 
 	return m, nil
 }
 
-func addHandlers(ctx context.Context, m manager.Manager, options *Options, metrics *metrics) error {
+func addHandlers(ctx context.Context, m manager.Manager, options *Options, metrics *metrics, drain *drain) error {
 	validated, err := newValidatedConfigs()
 	if err != nil {
 		return err
 	}
 	server := m.GetWebhookServer()
-	slots := make(chan struct{}, maxRequests)
-	server.Register(pathMutatePods, limited(slots, &admission.Webhook{Handler: &podHandler{
+	server.Register(pathMutatePods, drain.limited(&admission.Webhook{Handler: &podHandler{
 		resolver: &resolver{
 			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
 		},
 		options: options.Inject, metrics: metrics,
 	}}))
-	server.Register(pathValidateConfigMaps, limited(slots, admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
+	server.Register(pathValidateConfigMaps, drain.limited(admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
 		cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
 	}))))
 	shared := &sharedConfigs{
@@ -177,23 +183,7 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 	return nil
 }
 
-// maxRequests bounds the requests that are worked on at once; each may hold some
-// MiB. API servers that find all taken are made to wait for their own timeout.
-const maxRequests = 128
-
-func limited(slots chan struct{}, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-			next.ServeHTTP(w, r)
-		case <-r.Context().Done():
-			http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
-		}
-	})
-}
-
-func addChecks(m manager.Manager, certificatesReady func() error) error {
+func addChecks(m manager.Manager, certificates *certificates, drain *drain) error {
 	if err := m.AddHealthzCheck("ping", func(*http.Request) error { return nil }); err != nil {
 		return fmt.Errorf("set up health checks: %w", err)
 	}
@@ -204,7 +194,7 @@ func addChecks(m manager.Manager, certificatesReady func() error) error {
 		if !m.GetCache().WaitForCacheSync(ctx) {
 			return errors.New("the cache is not filled yet")
 		}
-		if err := certificatesReady(); err != nil {
+		if err := errors.Join(certificates.ready(), drain.ready()); err != nil {
 			return err
 		}
 		return served(r)
