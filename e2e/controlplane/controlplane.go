@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -148,16 +150,20 @@ func (c *ControlPlane) RemoveEndpoint(ctx context.Context, namespace, service, e
 	return clients.DiscoveryV1().EndpointSlices(namespace).Delete(ctx, service+"-"+endpoint, metav1.DeleteOptions{})
 }
 
+// Ports for listeners: below those that systems give to outgoing connections (Linux
+// begins at 32768) and Kubernetes to Services. One of those may be taken between the
+// time that it is found free and the time that somebody listens on it.
+const firstPort, lastPort = 20000, 29999
+
 // FreePort is a TCP port of the address that nobody listens on now.
 func FreePort(address string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	var err error
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port))); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	tcp, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("find a free port: not TCP")
-	}
-	return tcp.Port, nil
+	return 0, fmt.Errorf("find a free port: %w", err)
 }
