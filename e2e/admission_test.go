@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 )
@@ -177,42 +176,4 @@ webhooks:
   namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}
   objectSelector: {matchExpressions: [{key: second, operator: Exists}]}
 `, name, base64.StdEncoding.EncodeToString([]byte(standinCA)), ns)
-}
-
-func TestTheWebhookIsDown(t *testing.T) {
-	var ns string
-	scale := func(replicas string) {
-		if _, err := kubectl(context.Background(), "", "-n", "countersign-system", "scale", "deployment/countersign-webhook", "--replicas="+replicas); err != nil {
-			t.Fatal(err)
-		}
-	}
-	testEnvironment.Test(t, feature("the webhook is down", "").
-		Setup(step(func(t *testing.T) {
-			ns = namespace(t, "e2e-down", "privileged")
-			apply(t, authConfig(ns, "aws", accountConfig, ""))
-			scale("0")
-		})).
-		Assess("a Pod that asks is refused", step(func(t *testing.T) {
-			eventually(t, "it is refused", 60*time.Second, func(ctx context.Context) error {
-				_, err := kubectl(ctx, agentPod(ns, "asks", "hosts", "aws", ""), "apply", "--dry-run=server", "-f", "-")
-				if err == nil || !strings.Contains(err.Error(), `failed calling webhook "pods.countersign.io"`) {
-					return errors.Join(err, errors.New("not refused so"))
-				}
-				return nil
-			})
-		})).
-		Assess("a Pod that does not ask starts", step(func(t *testing.T) {
-			apply(t, strings.Replace(agentPod(ns, "plain", "hosts", "aws", ""), "countersign.io/auth-config: aws, ", "", 1))
-			eventually(t, "it runs", 60*time.Second, func(context.Context) error {
-				if phase := getPod(t, ns, "plain").Status.Phase; phase != corev1.PodRunning {
-					return fmt.Errorf("it is %s", phase)
-				}
-				return nil
-			})
-		})).
-		Teardown(step(func(t *testing.T) {
-			scale("2")
-			rolledOut(t, "countersign-system", "countersign-webhook")
-		})).
-		Feature())
 }
