@@ -134,12 +134,13 @@ func (f *fleet) start(ctx context.Context, name string) error {
 			Inject:        inject.Options{Image: sidecarImage, Env: []corev1.EnvVar{{Name: "AWS_ENDPOINT_URL_STS", Value: "https://sts.internal"}}}, Registry: r.registry,
 		})
 	}()
+	if err := r.waitReady(); err != nil {
+		stop()
+		return fmt.Errorf("replica %s: %w", name, err)
+	}
 	f.mu.Lock()
 	f.running[name] = r
 	f.mu.Unlock()
-	if err := r.waitReady(); err != nil {
-		return fmt.Errorf("replica %s: %w", name, err)
-	}
 	return plane.SetEndpoint(ctx, systemNamespace, webhookName, "webhook", name, f.address, ports[0])
 }
 
