@@ -133,7 +133,9 @@ func sources(ns string) string {
 	return text
 }
 
-// clientsJob has one container for each client.
+// clientsJob has one container for each client. They begin when all are there: the
+// kubelet writes the Pod's /etc/hosts anew for each, and whoever reads it in that
+// moment is not intercepted in mode hosts (docs/interception.md).
 func clientsJob(t *testing.T, ns, mode string, commands map[string]string) string {
 	t.Helper()
 	environment := map[string]string{"URL": upstream, "TOKEN": token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}}), "BODY": initialize, "ADDRESS": ""}
@@ -153,7 +155,9 @@ spec:
       volumes: [{name: source, configMap: {name: source}}, {name: tmp, emptyDir: {}}]
       containers:
 `, ns, mode)
+	all := fmt.Sprintf("until [ $(ls /tmp/*.there | wc -l) -eq %d ]; do sleep 0.1; done", len(commands))
 	for name, command := range commands {
+		command = "touch /tmp/" + name + ".there; " + all + "; " + command
 		job += fmt.Sprintf("      - name: %s\n        image: countersign.io/e2e/clients:1\n        imagePullPolicy: Never\n        command: [sh, -c, %s]\n        volumeMounts: [{name: source, mountPath: /src}, {name: tmp, mountPath: /tmp}]\n        env:\n",
 			strings.ToLower(name), strconv.Quote(command))
 		for variable, value := range environment {

@@ -125,6 +125,11 @@ func TestTheWebhookIsDown(t *testing.T) {
 		Teardown(step(func(t *testing.T) {
 			scale("2")
 			rolledOut(t, "countersign-system", "countersign-webhook")
+			// kube-proxy learns of the replicas a little later.
+			eventually(t, "Pods that ask are admitted again", 30*time.Second, func(ctx context.Context) error {
+				_, err := kubectl(ctx, agentPod(ns, "asks", "hosts", "aws", ""), "apply", "--dry-run=server", "-f", "-")
+				return err
+			})
 		})).
 		Feature())
 }
