@@ -208,6 +208,8 @@ func token(t *testing.T, claims map[string]any) string {
 type seen struct {
 	Verified, Refused int
 	Granted           []struct{ RoleARN, Name, Subject string }
+	// Asked counts the questions to the stand-in DNS, by "network name.".
+	Asked map[string]int
 }
 
 func standinsSaw(t *testing.T) seen {

@@ -34,7 +34,7 @@ func main() {
 func run(domain, clusterIssuer string) error {
 	hosts := map[string]http.Handler{}
 	name := func(label string) string { return label + "." + domain }
-	names := []string{name("issuer"), name("sts"), name("aws-mcp"), name("foreign"), "second.standins.svc"}
+	names := []string{name("issuer"), name("sts"), name("aws-mcp"), name("foreign"), "second.standins.svc", shortName}
 	dir, err := os.MkdirTemp("", "ca-")
 	if err != nil {
 		return err
@@ -55,6 +55,8 @@ func run(domain, clusterIssuer string) error {
 	aws := standin.NewUnservedMCPServer(standin.MCPOptions{STS: sts})
 	hosts[names[0]], hosts[names[1]], hosts[names[2]] = issuer.Handler(), sts.Handler(), aws.Handler()
 	hosts[names[3]], hosts[names[4]] = http.HandlerFunc(serveForeign), http.HandlerFunc(serveSecondWebhook)
+	hosts[names[5]] = aws.Handler()
+	dns := &nameServer{domain: domain, asked: map[string]int{}}
 
 	admin := http.NewServeMux()
 	admin.HandleFunc("GET /ca.pem", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(authority.PEM()) })
@@ -67,9 +69,10 @@ func run(domain, clusterIssuer string) error {
 		_, _ = w.Write([]byte(issuer.Token(claims)))
 	})
 	admin.HandleFunc("GET /seen", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]any{"verified": aws.Verified.Load(), "refused": aws.Refused.Load(), "granted": sts.Granted()})
+		_ = json.NewEncoder(w).Encode(map[string]any{"verified": aws.Verified.Load(), "refused": aws.Refused.Load(), "granted": sts.Granted(), "asked": dns.seen()})
 	})
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	go func() { failed <- dns.serve(":5353") }()
 	go func() {
 		failed <- (&http.Server{Addr: ":8080", Handler: admin, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
 	}()
