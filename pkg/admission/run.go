@@ -117,16 +117,16 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 			return fmt.Errorf("set up certificates: %w", err)
 		}
 	}
-	drain := newDrain()
-	if err := addHandlers(ctx, m, &options, metrics, drain); err != nil {
+	var d drain
+	if err := addHandlers(ctx, m, &options, metrics, &d); err != nil {
 		return err
 	}
-	if err := addChecks(m, certificates, drain); err != nil {
+	if err := addChecks(m, certificates.ready); err != nil {
 		return err
 	}
-	drained, stop := drain.context(ctx, options.ShutdownDelay)
+	ctx, stop := d.postpone(ctx, options.ShutdownDelay)
 	defer stop()
-	return m.Start(drained)
+	return m.Start(ctx)
 }
 
 func newManager(cluster *rest.Config, scheme *runtime.Scheme, options *Options, certificates *certificates) (manager.Manager, error) {
@@ -153,21 +153,25 @@ func newManager(cluster *rest.Config, scheme *runtime.Scheme, options *Options, 
 	return m, nil
 }
 
-func addHandlers(ctx context.Context, m manager.Manager, options *Options, metrics *metrics, drain *drain) error {
+func addHandlers(ctx context.Context, m manager.Manager, options *Options, metrics *metrics, d *drain) error {
 	validated, err := newValidatedConfigs()
 	if err != nil {
 		return err
 	}
 	server := m.GetWebhookServer()
-	server.Register(pathMutatePods, drain.limited(&admission.Webhook{Handler: &podHandler{
+	slots := make(chan struct{}, maxRequests)
+	register := func(path string, handler http.Handler) {
+		server.Register(path, d.handler(limited(slots, handler)))
+	}
+	register(pathMutatePods, &admission.Webhook{Handler: &podHandler{
 		resolver: &resolver{
 			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
 		},
 		options: options.Inject, metrics: metrics,
-	}}))
-	server.Register(pathValidateConfigMaps, drain.limited(admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
+	}})
+	register(pathValidateConfigMaps, admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
 		cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
-	}))))
+	})))
 	shared := &sharedConfigs{
 		client: m.GetClient(), live: m.GetAPIReader(), systemNamespace: options.Namespace, webhookConfiguration: options.Name, validated: validated, metrics: metrics,
 	}
@@ -183,7 +187,23 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 	return nil
 }
 
-func addChecks(m manager.Manager, certificates *certificates, drain *drain) error {
+// maxRequests bounds the requests that are worked on at once; each may hold some
+// MiB. API servers that find all taken are made to wait for their own timeout.
+const maxRequests = 128
+
+func limited(slots chan struct{}, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+			http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+		}
+	})
+}
+
+func addChecks(m manager.Manager, certificatesReady func() error) error {
 	if err := m.AddHealthzCheck("ping", func(*http.Request) error { return nil }); err != nil {
 		return fmt.Errorf("set up health checks: %w", err)
 	}
@@ -194,7 +214,7 @@ func addChecks(m manager.Manager, certificates *certificates, drain *drain) erro
 		if !m.GetCache().WaitForCacheSync(ctx) {
 			return errors.New("the cache is not filled yet")
 		}
-		if err := errors.Join(certificates.ready(), drain.ready()); err != nil {
+		if err := certificatesReady(); err != nil {
 			return err
 		}
 		return served(r)
