@@ -151,11 +151,12 @@ spec:
     metadata: {annotations: {countersign.io/auth-config: aws, countersign.io/intercept: %s}}
     spec:
       restartPolicy: Never
+      terminationGracePeriodSeconds: 1
       securityContext: {runAsUser: 10001}
       volumes: [{name: source, configMap: {name: source}}, {name: tmp, emptyDir: {}}]
       containers:
 `, ns, mode)
-	all := fmt.Sprintf("until [ $(ls /tmp/*.there | wc -l) -eq %d ]; do sleep 0.1; done", len(commands))
+	all := fmt.Sprintf("n=0; until [ $(ls /tmp/*.there | wc -l) -eq %d ]; do n=$((n+1)); [ $n -lt 600 ] || { ls /tmp; exit 1; }; sleep 0.1; done", len(commands))
 	for name, command := range commands {
 		command = "touch /tmp/" + name + ".there; " + all + "; " + command
 		job += fmt.Sprintf("      - name: %s\n        image: countersign.io/e2e/clients:1\n        imagePullPolicy: Never\n        command: [sh, -c, %s]\n        volumeMounts: [{name: source, mountPath: /src}, {name: tmp, mountPath: /tmp}]\n        env:\n",

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,8 +127,12 @@ func (s *nameServer) answer(network string, message []byte) ([]byte, error) {
 		return answer.Pack()
 	}
 	addresses, err := s.addresses(question)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoName):
 		answer.RCode = dnsmessage.RCodeNameError
+	case err != nil:
+		slog.Warn("no answer", "error", err)
+		answer.RCode = dnsmessage.RCodeServerFailure
 	}
 	for _, address := range addresses {
 		answer.Answers = append(answer.Answers, record(question, address))
@@ -138,31 +144,39 @@ var errNoName = errors.New("no such name")
 
 // addresses are those of the question's type; a name may have none.
 func (s *nameServer) addresses(question dnsmessage.Question) ([]netip.Addr, error) {
-	name := strings.ToLower(strings.TrimSuffix(question.Name.String(), "."))
+	all, err := s.lookUp(strings.ToLower(strings.TrimSuffix(question.Name.String(), ".")))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(a netip.Addr) bool { return recordType(a) != question.Type }), nil
+}
+
+func recordType(address netip.Addr) dnsmessage.Type {
+	if address.Unmap().Is4() {
+		return dnsmessage.TypeA
+	}
+	return dnsmessage.TypeAAAA
+}
+
+func (s *nameServer) lookUp(name string) ([]netip.Addr, error) {
 	switch {
+	case name == shortName:
+		return []netip.Addr{wrongAddress}, nil
 	case name == shortName+"."+searchDomain:
 		name = "aws-mcp." + s.domain
-	case name == shortName && question.Type == dnsmessage.TypeA:
-		return []netip.Addr{wrongAddress}, nil
-	case name == shortName:
-		return nil, nil
 	case !strings.HasSuffix(name, "."+s.domain):
 		return nil, errNoName
 	}
-	network, ok := map[dnsmessage.Type]string{dnsmessage.TypeA: "ip4", dnsmessage.TypeAAAA: "ip6"}[question.Type]
-	if !ok {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, network, name+".")
+	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name+".")
 	if notFound := (*net.DNSError)(nil); errors.As(err, &notFound) && notFound.IsNotFound {
-		return nil, nil
+		return nil, errNoName
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
-	return addresses, nil
+	return all, nil
 }
 
 func record(question dnsmessage.Question, address netip.Addr) dnsmessage.Resource {
