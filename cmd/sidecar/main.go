@@ -26,8 +26,9 @@ import (
 	"github.com/countersign-io/countersign/pkg/explain"
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/intercept"
+	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/logging"
-	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/countersign-io/countersign/pkg/sidecar"
 )
 
 // version is set by the build.
@@ -52,12 +53,12 @@ func rootCommand() *cobra.Command {
 }
 
 func proxyCommand() *cobra.Command {
-	var options proxy.RunOptions
+	var options sidecar.Options
 	var logLevel string
 	command := &cobra.Command{
 		Use: "proxy", Short: "Serve MCP requests: identify, authorize, exchange, sign, stream", Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { return logging.SetUp(logLevel) },
-		RunE:    func(c *cobra.Command, _ []string) error { return proxy.Run(c.Context(), options) },
+		RunE:    func(c *cobra.Command, _ []string) error { return sidecar.Run(c.Context(), options) },
 	}
 	flags := command.Flags()
 	flags.StringVar(&options.ConfigDir, "config", "", "directory with the auth-config")
@@ -133,7 +134,7 @@ func runExplain(c *cobra.Command, o *explainOptions) error {
 	if err != nil {
 		return err
 	}
-	config, err := compile.Files(files, proxy.PodFromEnvironment())
+	config, err := compile.Files(files, sidecar.PodFromEnvironment())
 	if err != nil {
 		return fmt.Errorf("invalid auth-config:\n%w", err)
 	}
@@ -144,7 +145,7 @@ func runExplain(c *cobra.Command, o *explainOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := proxy.NewClient(config.CA, os.Getenv("AWS_CA_BUNDLE"))
+	client, err := liveconfig.NewClient(config.CA, os.Getenv("AWS_CA_BUNDLE"))
 	if err != nil {
 		return err
 	}

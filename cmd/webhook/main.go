@@ -19,9 +19,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/countersign-io/countersign/pkg/admission"
+	"github.com/countersign-io/countersign/pkg/commands"
 	"github.com/countersign-io/countersign/pkg/inject"
 	"github.com/countersign-io/countersign/pkg/logging"
-	"github.com/countersign-io/countersign/pkg/offline"
 )
 
 // version is set by the build.
@@ -147,19 +147,19 @@ func serveCommand() *cobra.Command {
 }
 
 func injectCommand() *cobra.Command {
-	var request offline.InjectRequest
+	var request commands.InjectRequest
 	var sidecar sidecarFlags
 	var output string
 	command := &cobra.Command{
 		Use: "inject", Short: "Inject the sidecar into the workloads of a file, as the webhook would", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if request.Format, err = format(output, offline.FormatYAML, offline.FormatJSON); err != nil {
+			if request.Format, err = format(output, commands.FormatYAML, commands.FormatJSON); err != nil {
 				return err
 			}
 			if request.Options, err = sidecar.options(); err != nil {
 				return err
 			}
-			return offline.Inject(request, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			return commands.Inject(request, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	flags := command.Flags()
@@ -180,7 +180,7 @@ func validateCommand() *cobra.Command {
 			if len(files)+len(args) == 0 {
 				return errors.New("give files or directories with -f")
 			}
-			return offline.Validate(append(files, args...), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			return commands.Validate(append(files, args...), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	command.Flags().StringArrayVarP(&files, "filename", "f", nil, "file with ConfigMaps, directory with one auth-config, or - for standard input; may be given again")
@@ -192,11 +192,11 @@ func iamCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "iam", Short: "Write what AWS IAM must hold for an auth-config: OIDC provider, roles, trust, permissions, guardrail", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			form, err := format(output, offline.FormatJSON, offline.FormatShell, offline.FormatTerraform, offline.FormatCloudFormation)
+			form, err := format(output, commands.FormatJSON, commands.FormatShell, commands.FormatTerraform, commands.FormatCloudFormation)
 			if err != nil {
 				return err
 			}
-			return offline.IAM(file, issuer, form, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			return commands.IAM(file, issuer, form, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	flags := command.Flags()
@@ -207,7 +207,7 @@ func iamCommand() *cobra.Command {
 	return command
 }
 
-func format(value string, known ...offline.Format) (offline.Format, error) {
+func format(value string, known ...commands.Format) (commands.Format, error) {
 	names := make([]string, len(known))
 	for n, f := range known {
 		if names[n] = string(f); names[n] == value {

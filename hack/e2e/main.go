@@ -32,7 +32,7 @@ func run(out, clients string) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	var all []ociarchive.Named
-	for _, name := range []string{"standins", "agent"} {
+	for _, name := range []string{"standinserver", "agent"} {
 		image, err := ociarchive.BuildProgram("countersign.io/e2e/"+name+":1", "./e2e/"+name, dir)
 		if err != nil {
 			return err

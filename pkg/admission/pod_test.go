@@ -66,7 +66,7 @@ func wantUnchangedWhenInjectedAgain(t *testing.T, pod *corev1.Pod) {
 		t.Fatal(err)
 	}
 	injection, refusal := inject.Pod(pod, inject.Namespace{Name: pod.Namespace},
-		&inject.Config{Config: compiled.Config, Name: "aws", ConfigMap: "aws"},
+		&inject.MountedConfig{Config: compiled.Config, Name: "aws", ConfigMap: "aws"},
 		inject.Options{Image: sidecarImage, Env: []corev1.EnvVar{{Name: "AWS_ENDPOINT_URL_STS", Value: "https://sts.internal"}}})
 	if refusal != nil {
 		t.Fatal(refusal)

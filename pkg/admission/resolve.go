@@ -43,7 +43,7 @@ func (r *resolver) namespace(ctx context.Context, name string) (inject.Namespace
 // resolve gives the auth-config of a name in a namespace: the ConfigMap there,
 // else the shared one. The error, if it is not nil, is about the cluster and
 // not about the Pod.
-func (r *resolver) resolve(ctx context.Context, namespace inject.Namespace, name string) (*inject.Config, *inject.Refusal, error) {
+func (r *resolver) resolve(ctx context.Context, namespace inject.Namespace, name string) (*inject.MountedConfig, *inject.Refusal, error) {
 	begun := time.Now()
 	defer func() { r.metrics.resolved(time.Since(begun)) }()
 	sharedOnly := namespace.Labels[inject.LabelConfigs] == "shared"
@@ -139,7 +139,7 @@ func (r *resolver) read(ctx context.Context, key types.NamespacedName) (*corev1.
 	return &cm, nil
 }
 
-func (r *resolver) use(ctx context.Context, cm *corev1.ConfigMap, name, mounted string) (*inject.Config, *inject.Refusal, error) {
+func (r *resolver) use(ctx context.Context, cm *corev1.ConfigMap, name, mounted string) (*inject.MountedConfig, *inject.Refusal, error) {
 	config, err := r.validated.get(ctx, cm)
 	if errors.Is(err, errBusy) {
 		return nil, nil, err
@@ -148,7 +148,7 @@ func (r *resolver) use(ctx context.Context, cm *corev1.ConfigMap, name, mounted 
 		return nil, inject.Refuse(inject.CodeConfigMapInvalid, "the auth-config %q (ConfigMap %s/%s) is invalid: %s",
 			name, cm.Namespace, cm.Name, oneLine(err)), nil
 	}
-	return &inject.Config{Config: config, Name: name, ConfigMap: mounted}, nil, nil
+	return &inject.MountedConfig{Config: config, Name: name, ConfigMap: mounted}, nil, nil
 }
 
 // oneLine keeps a sentence readable: the first faults, and how many there are.

@@ -49,7 +49,7 @@ func newValidatedConfigs() (*validatedConfigs, error) {
 
 // compile is configmap.Compile when it is this one's turn, or an error that is
 // none of the ConfigMap's when ctx ends first.
-func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*compile.Config, error) {
+func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*compile.Compiled, error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -61,7 +61,7 @@ func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*
 
 var errBusy = errors.New("too many auth-configs are being validated; try again")
 
-// has tells whether the object's version was validated already.
+// has reports whether the object's version was validated already.
 func (c *validatedConfigs) has(cm *corev1.ConfigMap) bool {
 	return c.known.Contains(configVersion{string(cm.UID), cm.ResourceVersion})
 }
@@ -94,6 +94,6 @@ func (c *validatedConfigs) validate(ctx context.Context, cm *corev1.ConfigMap) v
 	}
 	// Injection needs none of the texts; they would be kept twice.
 	config := *compiled.Config
-	config.Policies, config.Entities, config.Tools, config.CA = nil, nil, nil, nil
+	config.PolicyFiles, config.Entities, config.Tools, config.CA = nil, nil, nil, nil
 	return validatedConfig{config: &config}
 }

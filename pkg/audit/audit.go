@@ -38,8 +38,9 @@ type Record struct {
 	Upstream    string
 	HTTPMethod  string
 	Method      string
-	// Tool is the tool's name, the resource's URI or the prompt's name.
-	Tool     string
+	// Subjects are what the message is about: a tool's or prompt's name, a
+	// resource's URI. A single one is written as "tool", several as "subjects".
+	Subjects []string
 	Decision string
 	Reason   string
 	// Failure says why a call that was allowed could not be served.
@@ -95,7 +96,11 @@ func (r *Record) append(b []byte) []byte {
 	b = appendField(b, "upstream", r.Upstream)
 	b = appendField(b, "httpMethod", r.HTTPMethod)
 	b = appendField(b, "method", r.Method)
-	b = appendField(b, "tool", r.Tool)
+	if len(r.Subjects) == 1 {
+		b = appendField(b, "tool", r.Subjects[0])
+	} else {
+		b = appendList(b, "subjects", r.Subjects)
+	}
 	b = appendField(b, "decision", r.Decision)
 	b = appendField(b, "reason", r.Reason)
 	b = appendField(b, "failure", r.Failure)

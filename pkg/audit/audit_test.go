@@ -35,7 +35,7 @@ func TestARecordIsOneLineInOneWrite(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			log.Write(&Record{Time: time.Now(), Caller: "a\nb\"c", Tool: strings.Repeat("é", 3000), Decision: Allow, Policies: []string{"p"}, Arguments: jsontext.Value("{\n \"a\": 1}")})
+			log.Write(&Record{Time: time.Now(), Caller: "a\nb\"c", Subjects: []string{strings.Repeat("é", 3000)}, Decision: Allow, Policies: []string{"p"}, Arguments: jsontext.Value("{\n \"a\": 1}")})
 		})
 	}
 	all.Wait()
@@ -48,7 +48,7 @@ func TestWhatARecordHolds(t *testing.T) {
 	var text bytes.Buffer
 	NewLog(&text).Write(&Record{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), RequestID: "r", TraceID: "t", Caller: "c", Issuer: "i", SessionName: "s", Role: "role",
-		Upstream: "u", HTTPMethod: "POST", Method: "tools/call", Tool: "x", Decision: Deny, Reason: "policy", NotEnforced: true,
+		Upstream: "u", HTTPMethod: "POST", Method: "tools/call", Subjects: []string{"x"}, Decision: Deny, Reason: "policy", NotEnforced: true,
 		Policies: []string{"a", "b"}, Errors: []string{"e"}, Status: 200, Duration: 1500 * time.Microsecond, UpstreamRequestID: "q",
 	})
 	want := `{"time":"2026-01-02T03:04:05.000006Z","requestId":"r","traceId":"t","caller":"c","issuer":"i","sessionName":"s","role":"role","upstream":"u","httpMethod":"POST","method":"tools/call","tool":"x","decision":"deny","reason":"policy","enforced":false,"policies":["a","b"],"errors":["e"],"status":200,"durationMs":1.5,"upstreamRequestId":"q"}` + "\n"

@@ -19,8 +19,8 @@ type Config struct {
 	Audit                 Audit
 	Limits                Limits
 
-	// Policies are the *.cedar keys in order of their names.
-	Policies []PolicyFile
+	// PolicyFiles are the *.cedar keys in order of their names.
+	PolicyFiles []PolicyFile
 	// Entities is entities.json, nil when absent.
 	Entities []byte
 	// Tools is tools.json, nil when absent.

@@ -39,7 +39,7 @@ func ParseAll(files Files) (*Config, Errors) {
 			config.CA = []byte(text)
 			checkCertificates(text, &errs)
 		case strings.HasSuffix(name, PolicySuffix) && name != PolicySuffix:
-			config.Policies = append(config.Policies, PolicyFile{Name: name, Text: text})
+			config.PolicyFiles = append(config.PolicyFiles, PolicyFile{Name: name, Text: text})
 		default:
 			errs.Addf(name, "unknown key; an auth-config has %s, *%s, %s, %s and %s",
 				FileConfig, PolicySuffix, FileEntities, FileTools, FileCA)

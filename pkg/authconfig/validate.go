@@ -386,12 +386,12 @@ func (v *validator) oidc(path string, wire *wireOIDC, c *OIDC) {
 func (v *validator) authorization(path string, wire *wireAuthorization) {
 	v.config.HasAuthorizationBlock = wire != nil
 	if wire == nil {
-		if len(v.config.Policies) == 0 {
+		if len(v.config.PolicyFiles) == 0 {
 			return
 		}
 		wire = &wireAuthorization{}
 	}
-	if len(v.config.Policies) == 0 {
+	if len(v.config.PolicyFiles) == 0 {
 		v.failf(path, "needs at least one *%s key with a policy", PolicySuffix)
 	}
 	v.config.Authorization = &Authorization{

@@ -7,17 +7,18 @@ import (
 	"fmt"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/credentials"
+	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/rolemap"
 )
 
-// Config is a valid auth-config with its matchers and policies compiled.
-type Config struct {
+// Compiled is a valid auth-config with its matchers and policies compiled.
+type Compiled struct {
 	*authconfig.Config
-	Roles *rolemap.Mapper
-	// Policies is nil when every tool is allowed.
-	Policies *policy.Set
+	Roles      *rolemap.Mapper
+	Authorizer *authorize.Authorizer
 	// Warnings are things that are allowed and probably not meant.
 	Warnings []string
 
@@ -27,16 +28,17 @@ type Config struct {
 
 // Files compiles an auth-config. The error is an authconfig.Errors that names
 // every fault.
-func Files(files authconfig.Files, pod policy.Pod) (*Config, error) {
+func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 	parsed, errs := authconfig.ParseAll(files)
 	if parsed == nil {
 		return nil, errs.AsError()
 	}
-	config := &Config{Config: parsed}
+	config := &Compiled{Config: parsed}
 	var more authconfig.Errors
 	config.Roles, more = rolemap.Compile(&parsed.AWSSTS)
 	errs = append(errs, more...)
-	config.Policies, config.Warnings, more = policy.Compile(parsed, pod)
+	policies, warnings, more := policy.Compile(parsed, pod)
+	config.Authorizer, config.Warnings = authorize.New(policies), warnings
 	errs = append(errs, more...)
 	errs = append(errs, config.compileSessionPolicies()...)
 	if err := errs.AsError(); err != nil {
@@ -45,7 +47,7 @@ func Files(files authconfig.Files, pod policy.Pod) (*Config, error) {
 	return config, nil
 }
 
-func (c *Config) compileSessionPolicies() authconfig.Errors {
+func (c *Compiled) compileSessionPolicies() authconfig.Errors {
 	var errs authconfig.Errors
 	failed := map[string]bool{}
 	mappings := c.AWSSTS.RoleMappings
@@ -69,7 +71,7 @@ func (c *Config) compileSessionPolicies() authconfig.Errors {
 
 // RoleSession is what STS is asked for when a caller with this selection uses
 // the upstream with this index.
-func (c *Config) RoleSession(upstream int, selection rolemap.Selection) *credentials.RoleSession {
+func (c *Compiled) RoleSession(upstream int, selection rolemap.Selection) *credentials.RoleSession {
 	session := &credentials.RoleSession{
 		Role: selection.Role, Name: selection.SessionName, Duration: c.AWSSTS.SessionDuration, Region: c.AWSSTS.Region,
 	}
@@ -81,4 +83,13 @@ func (c *Config) RoleSession(upstream int, selection rolemap.Selection) *credent
 	session.Policy = row[selection.Mapping]
 	session.PolicyARNs = c.AWSSTS.RoleMappings[selection.Mapping].PolicyARNs
 	return session
+}
+
+// Principal is the caller as policies see it.
+func (c *Compiled) Principal(caller *identity.Caller) *policy.Principal {
+	groups := c.Roles.Groups(caller.Claims)
+	if w := caller.Workload; w != nil {
+		return policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, caller.Claims)
+	}
+	return policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
 }

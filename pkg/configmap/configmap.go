@@ -36,7 +36,7 @@ const maxNameLength = 253
 
 // Compile validates what the ConfigMap holds. The error is an
 // authconfig.Errors that names every fault.
-func Compile(cm *corev1.ConfigMap) (*compile.Config, error) {
+func Compile(cm *corev1.ConfigMap) (*compile.Compiled, error) {
 	var errs authconfig.Errors
 	for _, key := range slices.Sorted(maps.Keys(cm.BinaryData)) {
 		errs.Addf("binaryData."+key, "an auth-config is text; the sidecar would read this key and refuse it")
@@ -62,7 +62,7 @@ func asErrors(err error) authconfig.Errors {
 }
 
 // Warnings are about an auth-config that is valid and may not be meant.
-func Warnings(config *compile.Config) []string {
+func Warnings(config *compile.Compiled) []string {
 	warnings := slices.Clone(config.Warnings)
 	if config.Authorization == nil {
 		warnings = append(warnings, "there is no policy and no authorization block: every tool is allowed")

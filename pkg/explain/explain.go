@@ -8,21 +8,22 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/mcp"
-	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/rolemap"
 )
 
 // Question is what to explain.
 type Question struct {
-	Config *compile.Config
+	Config *compile.Compiled
 	// Token is the caller's token; it is nowhere in the answer.
 	Token string
 	// Tool and Arguments are optional. Upstream is a name; default the first.
@@ -35,7 +36,7 @@ type Question struct {
 
 // Answer is the explanation.
 type Answer struct {
-	// Accepted says whether the sidecar would take the token; Refusal why not.
+	// Accepted reports whether the sidecar would take the token; Refusal why not.
 	Accepted bool   `json:"accepted"`
 	Refusal  string `json:"refusal,omitempty"`
 	// Everything below is worked out from the token's own words when it is
@@ -94,7 +95,7 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	if q.Tool == "" {
 		return answer, nil
 	}
-	answer.Decision, err = explainTool(&q, principalOf(q.Config, caller), selection.Role.String())
+	answer.Decision, err = explainTool(ctx, &q, caller, selection.Role.String())
 	return answer, err
 }
 
@@ -126,7 +127,7 @@ func refusal(err error) string {
 	return "401: " + err.Error()
 }
 
-func (a *Answer) explainRole(config *compile.Config, caller *identity.Caller) rolemap.Selection {
+func (a *Answer) explainRole(config *compile.Compiled, caller *identity.Caller) rolemap.Selection {
 	selection, err := config.Roles.Select(caller.Claims)
 	for _, outcome := range config.Roles.Explain(caller.Claims) {
 		a.Mappings = append(a.Mappings, Mapping{
@@ -144,73 +145,68 @@ func (a *Answer) explainRole(config *compile.Config, caller *identity.Caller) ro
 		a.RoleReason = fmt.Sprintf("spec.awsSts.roleMappings[%d] is the first that matches", selection.Mapping)
 	}
 	a.Role, a.SessionName = selection.Role.String(), selection.SessionName
-	a.Principal = principalOf(config, caller).UID()
+	a.Principal = config.Principal(caller).UID()
 	return selection
 }
 
-func principalOf(config *compile.Config, caller *identity.Caller) *policy.Principal {
-	groups := config.Roles.Groups(caller.Claims)
-	if w := caller.Workload; w != nil {
-		return policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, caller.Claims)
-	}
-	return policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
-}
-
-func explainTool(q *Question, principal *policy.Principal, role string) (*Decision, error) {
+func explainTool(ctx context.Context, q *Question, caller *identity.Caller, role string) (*Decision, error) {
 	upstream := &q.Config.Upstreams[0]
 	if q.Upstream != "" {
-		upstream = nil
-		for i := range q.Config.Upstreams {
-			if q.Config.Upstreams[i].Name == q.Upstream {
-				upstream = &q.Config.Upstreams[i]
-			}
-		}
-		if upstream == nil {
+		i := slices.IndexFunc(q.Config.Upstreams, func(u authconfig.Upstream) bool { return u.Name == q.Upstream })
+		if i < 0 {
 			return nil, fmt.Errorf("the auth-config has no upstream %q", q.Upstream)
 		}
+		upstream = &q.Config.Upstreams[i]
 	}
-	if err := checkArguments(q.Arguments); err != nil {
+	message, err := callMessage(q.Tool, q.Arguments)
+	if err != nil {
 		return nil, err
 	}
-	d := &Decision{Tool: q.Tool, Upstream: upstream.Name, Enforced: true}
-	if policy.IsReservedTool(q.Tool) {
-		d.Reason = "the tool bears the name of a built-in action and is always denied"
-		return d, nil
-	}
-	if q.Config.Policies == nil {
-		d.Allowed, d.Reason = true, "the auth-config has no policies: every tool is allowed"
-		return d, nil
-	}
-	decision := q.Config.Policies.Decide(policy.Request{
-		Principal: principal, Server: upstream.Name, Host: upstream.URL.Hostname(), Action: policy.CallTool,
-		Name: q.Tool, Arguments: q.Arguments, Role: role, Now: time.Now(),
-	})
-	d.Allowed, d.Policies, d.Errors = decision.Allowed, decision.Policies, decision.Errors
-	d.Enforced = !q.Config.Policies.LogOnly()
-	switch {
-	case d.Allowed:
-		d.Reason = "a policy permits it and none forbids it"
-	case len(d.Policies) > 0:
-		d.Reason = "a policy forbids it"
-	case len(d.Errors) > 0:
-		d.Reason = "no policy permits it, and some could not be evaluated"
-	default:
-		d.Reason = "no policy permits it"
-	}
-	if !d.Allowed && !d.Enforced {
-		d.Reason += "; logOnly lets it pass"
-	}
-	return d, nil
+	decision := q.Config.Authorizer.Decide(ctx, authorize.Request{Message: message, Caller: authorize.Caller{
+		Principal: q.Config.Principal(caller), Server: upstream.Name, Host: upstream.URL.Hostname(), Role: role, Now: time.Now(),
+	}})
+	return &Decision{
+		Tool: q.Tool, Upstream: upstream.Name, Allowed: decision.Allowed, Enforced: !decision.NotEnforced,
+		Reason: why(&decision), Policies: decision.Policies, Errors: decision.Errors,
+	}, nil
 }
 
-// checkArguments reads the arguments as the proxy would.
-func checkArguments(arguments jsontext.Value) error {
-	if len(arguments) == 0 {
-		return nil
+// why says in words what the decision rests on.
+func why(d *authorize.Decision) string {
+	switch d.Reason {
+	case authorize.ReasonReserved:
+		return "the tool bears the name of a built-in action and is always denied"
+	case authorize.ReasonNoPolicies:
+		return authorize.EveryToolAllowed
 	}
-	message := append([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":`), arguments...)
-	if _, err := mcp.Parse(append(message, "}}"...)); err != nil {
-		return fmt.Errorf("--arguments: %w", err)
+	reason := "no policy permits it"
+	switch {
+	case d.Allowed:
+		reason = "a policy permits it and none forbids it"
+	case len(d.Policies) > 0:
+		reason = "a policy forbids it"
+	case len(d.Errors) > 0:
+		reason += ", and some could not be evaluated"
 	}
-	return nil
+	if d.NotEnforced {
+		reason += "; logOnly lets it pass"
+	}
+	return reason
+}
+
+// callMessage is the message that the proxy would read.
+func callMessage(tool string, arguments jsontext.Value) (*mcp.Message, error) {
+	name, err := jsontext.AppendQuote(nil, tool)
+	if err != nil {
+		return nil, fmt.Errorf("--tool: %w", err)
+	}
+	text := append([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":`), name...)
+	if len(arguments) > 0 {
+		text = append(append(text, `,"arguments":`...), arguments...)
+	}
+	body, err := mcp.Parse(append(text, "}}"...))
+	if err != nil {
+		return nil, fmt.Errorf("--arguments: %w", err)
+	}
+	return &body.Messages[0], nil
 }

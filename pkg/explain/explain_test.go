@@ -17,7 +17,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/policy"
 )
 
-func config(t *testing.T, issuer string) *compile.Config {
+func config(t *testing.T, issuer string) *compile.Compiled {
 	t.Helper()
 	c, err := compile.Files(authconfig.Files{"auth-config.yaml": fmt.Sprintf(`apiVersion: countersign.io/v1alpha1
 kind: AuthConfig

@@ -11,8 +11,8 @@ import (
 	"github.com/countersign-io/countersign/pkg/authconfig"
 )
 
-// Config is a valid auth-config as a Pod uses it.
-type Config struct {
+// MountedConfig is a valid auth-config as a Pod uses it.
+type MountedConfig struct {
 	*authconfig.Config
 	// Name is what the Pod's annotation says.
 	Name string
@@ -43,7 +43,7 @@ type status struct {
 }
 
 // Pod injects the sidecar into a Pod that asks for it.
-func Pod(pod *corev1.Pod, namespace Namespace, config *Config, options Options) (*Injection, *Refusal) {
+func Pod(pod *corev1.Pod, namespace Namespace, config *MountedConfig, options Options) (*Injection, *Refusal) {
 	options = options.withDefaults()
 	settings, refusal := readSettings(pod, &options)
 	if refusal != nil {
@@ -69,7 +69,7 @@ func Pod(pod *corev1.Pod, namespace Namespace, config *Config, options Options) 
 type injector struct {
 	pod       *corev1.Pod
 	namespace Namespace
-	config    *Config
+	config    *MountedConfig
 	settings  *settings
 	options   *Options
 	// injected is whether the Pod bears our status: objects with our names are

@@ -23,7 +23,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/inject"
-	"github.com/countersign-io/countersign/pkg/manifest"
+	"github.com/countersign-io/countersign/pkg/yamledit"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -39,7 +39,7 @@ type goldenCase struct {
 	pod       corev1.Pod
 	raw       []byte
 	namespace inject.Namespace
-	config    *inject.Config
+	config    *inject.MountedConfig
 }
 
 func TestGolden(t *testing.T) {
@@ -95,17 +95,17 @@ func walk(t *testing.T, dir, suffix string) []string {
 	return paths
 }
 
-func readObjects(t *testing.T, path string) []*manifest.Object {
+func readObjects(t *testing.T, path string) []*yamledit.Object {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	documents, err := manifest.Read(string(text))
+	documents, err := yamledit.Read(string(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []*manifest.Object
+	var all []*yamledit.Object
 	for _, d := range documents {
 		objects, err := d.Objects()
 		if err != nil {
@@ -116,9 +116,9 @@ func readObjects(t *testing.T, path string) []*manifest.Object {
 	return all
 }
 
-func readConfigs(t *testing.T) map[string]*inject.Config {
+func readConfigs(t *testing.T) map[string]*inject.MountedConfig {
 	t.Helper()
-	configs := map[string]*inject.Config{}
+	configs := map[string]*inject.MountedConfig{}
 	for _, object := range readObjects(t, "testdata/configs/configs.yaml") {
 		var cm corev1.ConfigMap
 		if err := object.Decode(&cm); err != nil {
@@ -128,12 +128,12 @@ func readConfigs(t *testing.T) map[string]*inject.Config {
 		if err != nil {
 			t.Fatalf("%s: %v", object, err)
 		}
-		configs[cm.Name] = &inject.Config{Config: parsed, Name: cm.Name, ConfigMap: cm.Name}
+		configs[cm.Name] = &inject.MountedConfig{Config: parsed, Name: cm.Name, ConfigMap: cm.Name}
 	}
 	return configs
 }
 
-func readCase(t *testing.T, path string, configs map[string]*inject.Config) *goldenCase {
+func readCase(t *testing.T, path string, configs map[string]*inject.MountedConfig) *goldenCase {
 	t.Helper()
 	c := &goldenCase{namespace: inject.Namespace{Name: "agents"}}
 	for _, object := range readObjects(t, path) {

@@ -220,7 +220,7 @@ func ConfigMapLabel(name string) string {
 	return fmt.Sprintf("%s-%s", strings.TrimRight(name[:most-hashLength-1], "-."), hex.EncodeToString(sum[:])[:hashLength])
 }
 
-// isRendered tells whether an object with this name is part of what the Pod
+// isRendered reports whether an object with this name is part of what the Pod
 // should have now.
 func (o *objects) isRendered(name string) bool {
 	return slices.ContainsFunc(o.containers, func(c corev1.Container) bool { return c.Name == name }) ||

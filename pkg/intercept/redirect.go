@@ -29,7 +29,7 @@ const (
 // upstream come out of Accept, as *tls.Conn; all others are passed on to where
 // they were going.
 type Redirected struct {
-	// isUpstream tells whether a connection for this host, in lower case, and
+	// isUpstream reports whether a connection for this host, in lower case, and
 	// port is to be terminated.
 	isUpstream func(host string, port int) bool
 	config     *tls.Config

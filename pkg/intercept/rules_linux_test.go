@@ -21,7 +21,7 @@ import (
 const inNamespace = "COUNTERSIGN_TEST_IN_NETWORK_NAMESPACE"
 
 // inNetworkNamespace runs the test that calls it again, in a process with a network
-// of its own; it tells whether this is that process.
+// of its own; it reports whether this is that process.
 func inNetworkNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inNamespace) != "" {

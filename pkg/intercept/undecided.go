@@ -18,7 +18,7 @@ type undecided struct {
 func newUndecided(most int) *undecided { return &undecided{most: most, open: list.New()} }
 
 // add takes one in, for which the oldest is reset when there are too many. What it
-// gives back is to be called when it is decided on, and tells whether it was reset
+// gives back is to be called when it is decided on, and reports whether it was reset
 // meanwhile.
 func (u *undecided) add(c *net.TCPConn) (decided func() bool) {
 	u.mu.Lock()

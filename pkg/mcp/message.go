@@ -224,27 +224,15 @@ func (m *Message) check(hasVersion, hasMethod, hasOutcome bool) error {
 		return invalidf("a message has either a method or a result or error")
 	case hasMethod && m.Method == "":
 		return invalidf("method is empty")
-	case len(m.ID) > 0 && hasMethod && IsNotificationMethod(m.Method):
-		return invalidf("a notification has no id")
-	case len(m.ID) == 0 && (!hasMethod || !IsNotificationMethod(m.Method)):
-		return invalidf("a request or response needs an id")
 	}
-	return m.checkParams()
-}
-
-// checkParams makes sure that what a decision is taken on is there.
-func (m *Message) checkParams() error {
-	switch m.Method {
-	case MethodCallTool, MethodGetPrompt:
-		if m.Params.Name == "" {
-			return invalidf("params.name is missing")
-		}
-	case MethodReadResource:
-		// Not of subscribe and unsubscribe: they are gone in 2026-07-28, where the
-		// upstream has to say so whatever their params are.
-		if m.Params.URI == "" {
-			return invalidf("params.uri is missing")
-		}
+	method := MethodOf(m.Method)
+	switch {
+	case len(m.ID) > 0 && method.notification:
+		return invalidf("a notification has no id")
+	case len(m.ID) == 0 && !method.notification:
+		return invalidf("a request or response needs an id")
+	case method.required.of != nil && method.required.of(&m.Params) == "":
+		return invalidf("params.%s is missing", method.required.name)
 	}
 	return nil
 }

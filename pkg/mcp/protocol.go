@@ -32,36 +32,6 @@ const (
 	CodeHeaderMismatch = -32020
 )
 
-// Methods that an intermediary has to know.
-const (
-	MethodInitialize          = "initialize"
-	MethodPing                = "ping"
-	MethodDiscover            = "server/discover"
-	MethodSetLevel            = "logging/setLevel"
-	MethodListTools           = "tools/list"
-	MethodCallTool            = "tools/call"
-	MethodListResources       = "resources/list"
-	MethodListTemplates       = "resources/templates/list"
-	MethodReadResource        = "resources/read"
-	MethodSubscribe           = "resources/subscribe"
-	MethodUnsubscribe         = "resources/unsubscribe"
-	MethodListPrompts         = "prompts/list"
-	MethodGetPrompt           = "prompts/get"
-	MethodComplete            = "completion/complete"
-	MethodListen              = "subscriptions/listen"
-	MethodListTasks           = "tasks/list"
-	methodNotificationsPrefix = "notifications/"
-	methodTasksPrefix         = "tasks/"
-)
-
-// IsNotificationMethod reports whether a method needs no id.
-func IsNotificationMethod(method string) bool {
-	return strings.HasPrefix(method, methodNotificationsPrefix)
-}
-
-// IsTaskMethod reports whether a method concerns tasks.
-func IsTaskMethod(method string) bool { return strings.HasPrefix(method, methodTasksPrefix) }
-
 // IsStateless reports whether a protocol version has no sessions. Versions are
 // dates, so later ones compare greater.
 func IsStateless(version string) bool { return version >= VersionStateless }

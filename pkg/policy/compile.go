@@ -85,7 +85,7 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 			set.static, own = entities, types
 		}
 	}
-	policies, policyErrs := parsePolicies(config.Policies)
+	policies, policyErrs := parsePolicies(config.PolicyFiles)
 	errs = append(errs, policyErrs...)
 	set.policies = policies
 	if len(errs) == 0 || len(policies) > 0 && !hasFile(errs, authconfig.FileEntities) {
@@ -104,7 +104,7 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	return set, set.warn(config.Upstreams), errs
 }
 
-// hasFile tells whether a key has a fault of its own.
+// hasFile reports whether a key has a fault of its own.
 func hasFile(errs authconfig.Errors, file string) bool {
 	return slices.ContainsFunc(errs, func(e authconfig.Error) bool { return e.Path == file })
 }

@@ -27,7 +27,7 @@ func (s source) compile() (*policy.Set, []string, authconfig.Errors) {
 		Upstreams:     []authconfig.Upstream{{Name: "aws"}, {Name: "other"}},
 		Identity:      authconfig.Identity{Source: authconfig.SourceBearer},
 		Authorization: &authconfig.Authorization{Mode: s.mode},
-		Policies:      []authconfig.PolicyFile{{Name: "p.cedar", Text: s.policies}},
+		PolicyFiles:   []authconfig.PolicyFile{{Name: "p.cedar", Text: s.policies}},
 	}
 	if s.workload {
 		config.Identity.Source = authconfig.SourceServiceAccount

@@ -85,7 +85,7 @@ func isIn(uid, ancestor types.EntityUID, static types.EntityMap, depth int) bool
 	return false
 }
 
-// reachesResources says whether the scope can hold (permit) or always holds
+// reachesResources reports whether the scope can hold (permit) or always holds
 // (forbid) for the resources of a server.
 func reachesResources(p *ast.Policy, server types.EntityUID, static types.EntityMap) bool {
 	permits := p.Effect == ast.EffectPermit

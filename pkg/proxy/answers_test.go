@@ -74,7 +74,7 @@ func TestEveryFailureHasItsAnswer(t *testing.T) {
 			prepare: func(b *bed) {
 				files := b.files
 				files["auth-config.yaml"] = strings.Replace(files["auth-config.yaml"], "fallbackRoleArn: arn:aws:iam::123456789012:role/Fallback", "", 1)
-				if err := b.server.Load(files); err != nil {
+				if err := b.configs.Load(files); err != nil {
 					b.t.Fatal(err)
 				}
 			},

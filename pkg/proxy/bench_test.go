@@ -11,6 +11,7 @@ import (
 	"github.com/countersign-io/countersign/e2e/standin"
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/proxy"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
@@ -39,13 +40,14 @@ func BenchmarkPipeline(b *testing.B) {
 		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"`+strings.Repeat("x", 64)+`"}]}}`)
 	}))
 	defer upstream.Close()
-	server := proxy.New(proxy.Options{Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(io.Discard), LoopbackOnly: true})
-	defer server.Close()
+	configs := liveconfig.NewStore(liveconfig.Options{})
+	defer configs.Close()
 	bb := &bed{issuer: issuer}
 	files := authconfig.Files{"auth-config.yaml": bb.config(upstream.URL+"/mcp", &bedOptions{}), "tools.cedar": toolPolicies}
-	if err := server.Load(files); err != nil {
+	if err := configs.Load(files); err != nil {
 		b.Fatal(err)
 	}
+	server := proxy.New(proxy.Options{Configs: configs, Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(io.Discard), LoopbackOnly: true})
 	token := issuer.Token(map[string]any{"sub": "alice", "aud": audience, "groups": []string{"s3-readers"}})
 	body := []byte(callTool(1, "echo", `{"text":"`+strings.Repeat("x", 64)+`"}`))
 	b.ReportAllocs()

@@ -7,21 +7,23 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/countersign-io/countersign/pkg/audit"
+	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/mcp"
-	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
 // call is one HTTP request on its way through the pipeline.
 type call struct {
 	server   *Server
-	snap     *snapshot
-	upstream *upstream
+	snap     *liveconfig.Snapshot
+	upstream *liveconfig.Upstream
 	w        http.ResponseWriter
 	r        *http.Request
 	started  time.Time
+	// place is nil until there is one.
+	place *place
 
 	// Filled by the steps, in their order.
 	caller    *identity.Caller
@@ -29,41 +31,29 @@ type call struct {
 	messages  *mcp.Body
 	sessionID string
 	version   string
-	plan      *plan
-	decisions []messageDecision
+	plan      *liveconfig.Plan
+	decisions []authorize.Decision
 	span      telemetry.Span
 
-	// stream is set for GET and subscriptions/listen, which last.
-	stream bool
-	// status, reason and upstreamRequestID are for the record.
-	status            int
-	reason            string
-	denied            bool
-	upstreamRequestID string
+	outcome outcome
+	// id names the call in its records and errors; see requestID.
+	id string
 	// answered is set once the answer's header is out.
 	answered bool
-	recorded bool
 }
 
-// messageDecision is the decision on one message of the body.
-type messageDecision struct {
-	policy.Decision
-	reason string
-	// enforced is false for a denial that logOnly let pass.
-	enforced bool
-}
-
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *snapshot, u *upstream) {
-	c := &call{server: s, snap: snap, upstream: u, w: w, r: r, started: time.Now(), stream: r.Method == http.MethodGet}
-	if !c.admit() {
-		c.fail(&failure{status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: "too many requests at once", reason: reasonOverload, retryAfter: 1})
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, u *liveconfig.Upstream) {
+	c := &call{server: s, snap: snap, upstream: u, w: w, r: r, started: time.Now()}
+	var free bool
+	if c.place, free = s.inFlight.take(r.Method == http.MethodGet, snap.Config.Limits.MaxConcurrentRequests); !free {
+		c.fail(overloaded("too many requests at once"))
 		c.record()
 		return
 	}
 	// An answer that breaks off panics with http.ErrAbortHandler; the record is
 	// written all the same.
 	defer func() {
-		c.leave()
+		c.place.release()
 		c.record()
 	}()
 	if f := c.run(); f != nil {
@@ -98,53 +88,17 @@ func (c *call) run() *failure {
 	return c.relay(answer)
 }
 
-// admit counts the request against its bound.
-func (c *call) admit() bool {
-	limit := int64(c.snap.config.Limits.MaxConcurrentRequests)
-	counter := &c.server.inFlight
-	if c.stream {
-		counter = &c.server.streams
+// isStream reports whether the call lasts: a GET or a subscription.
+func (c *call) isStream() bool {
+	if c.place == nil {
+		return c.r.Method == http.MethodGet
 	}
-	if counter.Add(1) > limit {
-		counter.Add(-1)
-		return false
-	}
-	if c.stream {
-		c.server.options.Metrics.StreamStarted()
-	} else {
-		c.server.options.Metrics.RequestStarted()
-	}
-	return true
-}
-
-func (c *call) leave() {
-	if c.stream {
-		c.server.streams.Add(-1)
-		c.server.options.Metrics.StreamEnded()
-		return
-	}
-	c.server.inFlight.Add(-1)
-	c.server.options.Metrics.RequestEnded()
-}
-
-// becomeStream moves a request that turns out to last from one bound to the
-// other.
-func (c *call) becomeStream() bool {
-	c.leave()
-	c.stream = true
-	if c.admit() {
-		return true
-	}
-	// leave will undo a request again.
-	c.stream = false
-	c.server.inFlight.Add(1)
-	c.server.options.Metrics.RequestStarted()
-	return false
+	return c.place.stream
 }
 
 // context ends with the client, and for streams with the token and the server.
 func (c *call) context() (context.Context, context.CancelFunc) {
-	if !c.stream {
+	if !c.isStream() {
 		return c.r.Context(), func() {}
 	}
 	ctx, cancel := context.WithDeadline(c.r.Context(), c.caller.Expiry)
@@ -158,123 +112,26 @@ func (c *call) context() (context.Context, context.CancelFunc) {
 // fail answers with a failure, or only notes it when an answer is under way.
 func (c *call) fail(f *failure) {
 	if c.r.Context().Err() != nil {
-		gone := &failure{status: statusClientGone, reason: reasonGone}
-		if f.denied {
-			// A denial stays one in the record.
-			gone.reason, gone.denied = f.reason, true
-		}
-		f = gone
+		f = clientGone(f)
 	}
-	c.reason, c.denied = f.reason, f.denied
+	c.outcome.reason, c.outcome.denied = f.reason, f.denied
 	if !c.answered {
-		c.status = f.status
+		c.outcome.status = f.status
 		if f.status != statusClientGone {
 			f.write(c.w, c.messages)
 		}
 	}
 	if f.status >= http.StatusInternalServerError {
-		slog.Warn("a request could not be served", "upstream", c.upstream.name, "status", f.status, "reason", f.reason, "answer", f.message)
+		slog.Warn("a request could not be served", "upstream", c.upstream.Name, "status", f.status, "reason", f.reason, "answer", f.message)
 	}
 }
 
-// method is the MCP method for records and metrics.
-func (c *call) method() string {
-	switch {
-	case c.messages == nil:
-		if c.r.Method == http.MethodPost {
-			return ""
-		}
-		return c.r.Method
-	case c.messages.Batch:
-		return "batch"
-	case c.messages.Messages[0].IsResponse():
-		return "response"
+// requestID names the call; errors carry it, so that their record can be found.
+func (c *call) requestID() string {
+	if c.id == "" {
+		c.id = c.server.idPrefix + strconv.FormatUint(c.server.sequence.Add(1), 10)
 	}
-	return c.messages.Messages[0].Method
-}
-
-// record writes metrics and, per message, a decision record.
-func (c *call) record() {
-	if c.recorded {
-		return
-	}
-	c.recorded = true
-	took := time.Since(c.started)
-	c.server.options.Metrics.Requested(c.upstream.name, c.method(), c.status, took, c.stream)
-	c.span.End(c.status, c.errorType())
-	record := audit.Record{
-		Time: c.started, RequestID: c.server.idPrefix + strconv.FormatUint(c.server.sequence.Add(1), 10),
-		TraceID: c.traceID(), Upstream: c.upstream.name, HTTPMethod: c.r.Method, Status: c.status, Duration: took,
-		UpstreamRequestID: c.upstreamRequestID, Decision: audit.Allow,
-	}
-	if c.caller != nil {
-		record.Caller, record.Issuer = c.caller.Subject, c.caller.Issuer
-	}
-	if c.plan != nil {
-		record.SessionName, record.Role = c.plan.selection.SessionName, c.plan.role
-	}
-	if c.messages == nil {
-		c.recordOne(record, "", nil)
-		return
-	}
-	for i := range c.messages.Messages {
-		var decision *messageDecision
-		if i < len(c.decisions) {
-			decision = &c.decisions[i]
-		}
-		m := &c.messages.Messages[i]
-		record.Tool = subject(m)
-		if c.snap.config.Audit.IncludeArguments {
-			record.Arguments = m.Params.Arguments
-		}
-		c.recordOne(record, m.Method, decision)
-	}
-}
-
-func (c *call) recordOne(record audit.Record, method string, decision *messageDecision) {
-	record.Method = method
-	enforced := true
-	if decision != nil {
-		record.Policies, record.Errors, record.Reason = decision.Policies, decision.Errors, decision.reason
-		enforced = decision.enforced
-		if !decision.Allowed {
-			record.Decision, record.NotEnforced = audit.Deny, !decision.enforced
-		}
-	}
-	switch {
-	case c.reason == "" || record.Decision == audit.Deny:
-	case c.denied:
-		record.Decision, record.Reason = audit.Deny, c.reason
-	case decision != nil:
-		// Allowed, and then it could not be served.
-		record.Failure = c.reason
-	default:
-		record.Decision, record.Reason = audit.Reject, c.reason
-	}
-	if record.Decision != audit.Reject {
-		tool := ""
-		if method == mcp.MethodCallTool {
-			tool = record.Tool
-		}
-		label := method
-		if label == "" {
-			label = c.method()
-		}
-		c.server.options.Metrics.Decided(record.Decision, record.Reason, c.upstream.name, label, tool, enforced)
-	}
-	if c.snap.config.Audit.Enabled {
-		c.server.options.Audit.Write(&record)
-	}
-}
-
-func (c *call) errorType() string {
-	if c.reason != "" {
-		return c.reason
-	}
-	if c.status >= http.StatusBadRequest {
-		return strconv.Itoa(c.status)
-	}
-	return ""
+	return c.id
 }
 
 func (c *call) traceID() string {
@@ -295,25 +152,4 @@ func (c *call) traceContext() (parent, state string) {
 		return meta.TraceParent, meta.TraceState
 	}
 	return "", ""
-}
-
-// subject is what a message is about: the member that the decision is taken on,
-// whatever others the message has.
-func subject(m *mcp.Message) string {
-	p := &m.Params
-	switch m.Method {
-	case mcp.MethodCallTool, mcp.MethodGetPrompt:
-		return p.Name
-	case mcp.MethodReadResource, mcp.MethodSubscribe, mcp.MethodUnsubscribe:
-		return p.URI
-	case mcp.MethodComplete:
-		if p.Ref.Type == "ref/prompt" {
-			return p.Ref.Name
-		}
-		return p.Ref.URI
-	}
-	if mcp.IsTaskMethod(m.Method) {
-		return p.TaskID
-	}
-	return ""
 }

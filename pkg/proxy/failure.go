@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/countersign-io/countersign/pkg/authorize"
+	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
 
@@ -17,11 +20,11 @@ const (
 	codeMethodNotAllowed = 405
 )
 
-// Reasons end up in audit records and as a metric's label.
+// Reasons end up in audit records and as a metric's label, beside those of
+// package authorize.
 const (
-	reasonPolicy      = "policy"
-	reasonReserved    = "reserved"
-	reasonNoPolicies  = "noPolicies"
+	reasonPolicy      = string(authorize.ReasonPolicy)
+	reasonMethod      = string(authorize.ReasonMethod)
 	reasonToken       = "token"
 	reasonScope       = "scope"
 	reasonNoRole      = "noRole"
@@ -30,7 +33,6 @@ const (
 	reasonAWSDenied   = "awsAccessDenied"
 	reasonSession     = "session"
 	reasonTask        = "task"
-	reasonMethod      = "method"
 	reasonInvalid     = "invalidMessage"
 	reasonMismatch    = "headerMismatch"
 	reasonOverload    = "overload"
@@ -46,7 +48,8 @@ const (
 const statusClientGone = 499
 
 // failure ends a request early. Its message is for the client: it names the
-// client's own fault exactly and our inner state never.
+// client's own fault exactly and our inner state never. Make one with the
+// functions below, which are the rows of the table of answers.
 type failure struct {
 	status  int
 	code    int
@@ -65,16 +68,145 @@ type failure struct {
 	shown string
 }
 
-func unavailable(message string) *failure {
-	return &failure{status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonUnavailable, retryAfter: 1}
+// refused is a decision against the caller that its client is told the reason of.
+func refused(status int, reason, message string) *failure {
+	return &failure{status: status, code: codeDenied, message: message, reason: reason, shown: reason, denied: true}
+}
+
+// unauthenticated is a 401 or 403 that tells the client where to get a token.
+func unauthenticated(err error, reason, metadataURL string) *failure {
+	status, challenge := identity.Challenge(err, metadataURL)
+	return &failure{status: status, message: err.Error(), reason: reason, denied: true, challenge: challenge}
+}
+
+func noRole(message string) *failure { return refused(http.StatusForbidden, reasonNoRole, message) }
+
+func deniedBySTS() *failure {
+	return refused(http.StatusForbidden, reasonSTSDenied, "AWS STS denies the role that is mapped to this caller")
+}
+
+func deniedByAWS() *failure {
+	return refused(http.StatusForbidden, reasonAWSDenied, "AWS denies access to the role of this caller")
+}
+
+// deniedByPolicy leaves to the record which policies it was.
+func deniedByPolicy(status int, subject string) *failure {
+	return refused(status, reasonPolicy, "access denied: this "+subject+" is not allowed for this caller")
+}
+
+func unknownMethod(status int) *failure {
+	return &failure{
+		status: status, code: mcp.CodeMethodNotFound, message: "the method is not one that policies know",
+		reason: reasonMethod, denied: true,
+	}
+}
+
+func unknownTask() *failure {
+	return &failure{
+		status: http.StatusOK, code: mcp.CodeInvalidParams, message: "the task is not known", reason: reasonTask, denied: true,
+	}
+}
+
+func unknownSession() *failure {
+	return &failure{
+		status: http.StatusNotFound, code: codeNotFound, message: "the session is not known here; initialize again",
+		reason: reasonSession, denied: true,
+	}
+}
+
+func forbiddenOrigin() *failure {
+	return &failure{status: http.StatusForbidden, code: codeDenied, message: "requests of another Origin are not served"}
+}
+
+func forbiddenHost() *failure {
+	return &failure{status: http.StatusForbidden, code: codeDenied, message: "the Host header must be a loopback address"}
+}
+
+func misdirected() *failure {
+	return &failure{
+		status: http.StatusMisdirectedRequest, code: codeNotFound, message: "the Host is not the one that the connection is for",
+	}
+}
+
+func notFound(message string) *failure {
+	return &failure{status: http.StatusNotFound, code: codeNotFound, message: message}
+}
+
+func methodNotAllowed(allowed string) *failure {
+	return &failure{status: http.StatusMethodNotAllowed, code: codeMethodNotAllowed, message: "the method must be " + allowed}
+}
+
+// malformed is a body that is no message.
+func malformed(bad *mcp.InvalidMessageError) *failure {
+	return &failure{status: http.StatusBadRequest, code: bad.Code, id: bad.ID, message: bad.Reason, reason: reasonInvalid}
 }
 
 func invalid(message string) *failure {
 	return &failure{status: http.StatusBadRequest, code: mcp.CodeInvalidRequest, message: message, reason: reasonInvalid}
 }
 
+func bodyTooLarge(limit int64) *failure {
+	return &failure{
+		status: http.StatusRequestEntityTooLarge, code: mcp.CodeInvalidRequest,
+		message: fmt.Sprintf("the body is longer than %d bytes", limit), reason: reasonInvalid,
+	}
+}
+
+func unsupportedMediaType() *failure {
+	return &failure{
+		status: http.StatusUnsupportedMediaType, code: mcp.CodeInvalidRequest,
+		message: "Content-Type must be application/json in UTF-8", reason: reasonInvalid,
+	}
+}
+
+// disagrees is for what a header says otherwise than the body.
+func disagrees(what string) *failure {
+	return &failure{
+		status: http.StatusBadRequest, code: mcp.CodeHeaderMismatch, message: what + " does not agree with the body", reason: reasonMismatch,
+	}
+}
+
+func overloaded(message string) *failure {
+	return &failure{
+		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonOverload, retryAfter: 1,
+	}
+}
+
+func unavailable(message string) *failure {
+	return &failure{
+		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonUnavailable, retryAfter: 1,
+	}
+}
+
 func badGateway(message string) *failure {
 	return &failure{status: http.StatusBadGateway, code: mcp.CodeInternal, message: message, reason: reasonUpstream}
+}
+
+func gatewayTimeout() *failure {
+	return &failure{
+		status: http.StatusGatewayTimeout, code: mcp.CodeInternal, message: "the upstream took too long to answer", reason: reasonUpstream,
+	}
+}
+
+// upstreamStatus is an error of the upstream whose body says nothing that can be
+// passed on.
+func upstreamStatus(status int) *failure {
+	return &failure{
+		status: status, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(status), reason: reasonUpstream,
+	}
+}
+
+func internalError(message string) *failure {
+	return &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: message, reason: reasonInternal}
+}
+
+// clientGone is for the record: nobody reads the answer. A denial stays one.
+func clientGone(f *failure) *failure {
+	gone := &failure{status: statusClientGone, reason: reasonGone}
+	if f.denied {
+		gone.reason, gone.denied = f.reason, true
+	}
+	return gone
 }
 
 func (f *failure) answerError() mcp.AnswerError {

@@ -33,8 +33,8 @@ var errHeaderTimeout = errors.New("the upstream took too long to answer")
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
-	index := c.upstream.index
-	session, key := c.plan.sessions[index], c.plan.keys[index]
+	index := c.upstream.Index
+	session, key := c.plan.Sessions[index], c.plan.Keys[index]
 	cache := c.server.credentials
 	credential, err := cache.Get(ctx, key, c.caller.Token, session)
 	if err != nil {
@@ -46,8 +46,8 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	refusal := readRefusal(answer)
-	if refusal == refusedCredential {
+	awsError := readAWSError(answer)
+	if awsError == badCredential {
 		renewed, err := cache.Renew(ctx, key, c.caller.Token, session, credential)
 		switch {
 		case errors.Is(err, credentials.ErrRenewedRecently):
@@ -58,17 +58,14 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 			if answer, f = c.send(ctx, maps.Clone(header), renewed); f != nil {
 				return nil, f
 			}
-			refusal = readRefusal(answer)
+			awsError = readAWSError(answer)
 		}
 	}
-	switch refusal {
-	case refusedCredential, refusedSignature:
+	switch awsError {
+	case badCredential, badSignature:
 		return nil, badGateway("AWS does not accept the signature")
-	case refusedAccess:
-		return nil, &failure{
-			status: http.StatusForbidden, code: codeDenied, message: "AWS denies access to the role of this caller",
-			reason: reasonAWSDenied, shown: reasonAWSDenied, denied: true,
-		}
+	case accessDenied:
+		return nil, deniedByAWS()
 	}
 	return answer, nil
 }
@@ -79,15 +76,15 @@ func (c *call) trace(ctx context.Context, header http.Header) context.Context {
 		return ctx
 	}
 	operation := telemetry.Operation{
-		Method: telemetry.MethodLabel(c.method()), SessionID: c.sessionID, ProtocolVersion: c.version,
-		ServerAddress: c.upstream.host, ServerPort: c.upstream.port,
+		Method: c.label(), SessionID: c.sessionID, ProtocolVersion: c.version,
+		ServerAddress: c.upstream.Host, ServerPort: c.upstream.Port,
 	}
 	operation.TraceParent, operation.TraceState = c.traceContext()
 	if c.messages != nil && !c.messages.Batch {
 		m := &c.messages.Messages[0]
 		operation.RequestID = strings.Trim(string(m.ID), `"`)
-		if m.Method == mcp.MethodCallTool {
-			operation.Tool = m.Params.Name
+		if subjects := m.Subjects(); len(subjects) == 1 && subjects[0].Kind == mcp.SubjectTool {
+			operation.Tool = subjects[0].Name
 		}
 	}
 	ctx, c.span = tracer.Start(ctx, &operation, header)
@@ -119,7 +116,7 @@ func (c *call) upstreamHeader() http.Header {
 func (c *call) send(ctx context.Context, header http.Header, credential aws.Credentials) (*http.Response, *failure) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	request := &http.Request{
-		Method: c.r.Method, URL: c.upstream.target, Host: c.upstream.target.Host, Header: header,
+		Method: c.r.Method, URL: c.upstream.URL, Host: c.upstream.URL.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	if c.r.Method == http.MethodPost {
@@ -129,21 +126,21 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 		// a byte was sent; it does not repeat a POST that was.
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
 	}
-	if err := c.server.signer.Sign(ctx, request, c.body, credential, c.upstream.scope, time.Now()); err != nil {
+	if err := c.server.signer.Sign(ctx, request, c.body, credential, c.upstream.Scope, time.Now()); err != nil {
 		cancel(nil)
 		slog.Error("a request could not be signed", "error", err)
-		return nil, &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: "internal error", reason: reasonInternal}
+		return nil, internalError("internal error")
 	}
 	begun := time.Now()
-	timer := time.AfterFunc(c.snap.config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
-	answer, err := c.snap.transport.RoundTrip(request.WithContext(ctx))
+	timer := time.AfterFunc(c.snap.Config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
+	answer, err := c.snap.Transport.RoundTrip(request.WithContext(ctx))
 	timer.Stop()
 	if err != nil {
 		defer cancel(nil)
 		return nil, c.sendFailure(ctx, err)
 	}
-	c.server.options.Metrics.UpstreamAnswered(c.upstream.name, time.Since(begun))
-	c.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
+	c.server.options.Metrics.UpstreamAnswered(c.upstream.Name, time.Since(begun))
+	c.outcome.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
 	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel}
 	return answer, nil
 }
@@ -163,10 +160,10 @@ func (b *cancelOnClose) Close() error {
 
 func (c *call) sendFailure(ctx context.Context, err error) *failure {
 	if errors.Is(context.Cause(ctx), errHeaderTimeout) {
-		return &failure{status: http.StatusGatewayTimeout, code: mcp.CodeInternal, message: "the upstream took too long to answer", reason: reasonUpstream}
+		return gatewayTimeout()
 	}
 	if c.r.Context().Err() == nil {
-		slog.Warn("the upstream cannot be reached", "upstream", c.upstream.name, "error", err)
+		slog.Warn("the upstream cannot be reached", "upstream", c.upstream.Name, "error", err)
 	}
 	return badGateway("the upstream cannot be reached")
 }
@@ -179,10 +176,7 @@ func (c *call) credentialFailure(err error) *failure {
 		kind = failed.Kind
 	}
 	if kind == credentials.KindAccessDenied {
-		return &failure{
-			status: http.StatusForbidden, code: codeDenied, message: "AWS STS denies the role that is mapped to this caller",
-			reason: reasonSTSDenied, shown: reasonSTSDenied, denied: true,
-		}
+		return deniedBySTS()
 	}
 	if !c.isBearer() {
 		return unavailable("AWS credentials cannot be had now")
@@ -193,5 +187,5 @@ func (c *call) credentialFailure(err error) *failure {
 	case credentials.KindUnavailable:
 		return unavailable("AWS credentials cannot be had now")
 	}
-	return &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: "AWS credentials cannot be had", reason: reasonInternal}
+	return internalError("AWS credentials cannot be had")
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/countersign-io/countersign/e2e/standin"
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/proxy"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
@@ -31,7 +32,9 @@ type bed struct {
 	issuer   *standin.Issuer
 	sts      *standin.STS
 	upstream *standin.MCPServer
+	configs  *liveconfig.Store
 	server   *proxy.Server
+	measured *telemetry.Metrics
 	front    *httptest.Server
 	url      string
 	audit    *lines
@@ -88,13 +91,16 @@ func newBed(t *testing.T, o bedOptions) *bed {
 			t.Fatal(err)
 		}
 	}
-	b.server = proxy.New(proxy.Options{
-		Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(b.audit), LoopbackOnly: true, ServiceAccountToken: tokenFile,
-	})
-	if err := b.server.Load(b.files); err != nil {
+	b.measured = telemetry.NewMetrics()
+	b.configs = liveconfig.NewStore(liveconfig.Options{ServiceAccountToken: tokenFile})
+	if err := b.configs.Load(b.files); err != nil {
 		t.Fatalf("load: %v", err)
 	}
-	t.Cleanup(b.server.Close)
+	t.Cleanup(b.configs.Close)
+	b.server = proxy.New(proxy.Options{
+		Configs: b.configs, Metrics: b.measured, Audit: audit.NewLog(b.audit), LoopbackOnly: true,
+	})
+	t.Cleanup(b.server.EndStreams)
 	b.front = httptest.NewServer(b.server)
 	t.Cleanup(func() {
 		b.front.CloseClientConnections()
@@ -291,6 +297,6 @@ func (l *lines) last(t *testing.T, count int) []map[string]any {
 
 func (b *bed) metrics() string {
 	recorder := httptest.NewRecorder()
-	b.server.Admin().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	b.measured.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return recorder.Body.String()
 }

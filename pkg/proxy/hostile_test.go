@@ -165,7 +165,7 @@ func TestWhatUpstreamsAnswerWithIsPassedOrReplaced(t *testing.T) {
 func TestAReloadCannotMakeCallersOthers(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: statelessJSON})
 	changed := strings.Replace(b.files["auth-config.yaml"], "source: bearer", "source: serviceAccount", 1)
-	if err := b.server.Load(authconfig.Files{"auth-config.yaml": changed}); err == nil || !strings.Contains(err.Error(), "identity.source cannot change") {
+	if err := b.configs.Load(authconfig.Files{"auth-config.yaml": changed}); err == nil || !strings.Contains(err.Error(), "identity.source cannot change") {
 		t.Errorf("%v", err)
 	}
 }

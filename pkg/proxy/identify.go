@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"log/slog"
-	"net/http"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/identity"
@@ -13,7 +12,7 @@ import (
 // identify finds out who is calling, before anything of the body is read.
 func (c *call) identify() *failure {
 	metrics := c.server.options.Metrics
-	caller, err := c.snap.authenticator.Authenticate(c.r.Context(), c.r.Header)
+	caller, err := c.snap.Authenticator.Authenticate(c.r.Context(), c.r.Header)
 	if err == nil {
 		c.caller = caller
 		metrics.Authenticated("success")
@@ -38,26 +37,24 @@ func (c *call) identify() *failure {
 
 // challenge is a 401 or 403 that tells the client where to get a token.
 func (c *call) challenge(err error, reason string) *failure {
-	metadata := identity.MetadataURL(c.snap.resource(c.r, c.r.URL.EscapedPath()))
-	status, challenge := identity.Challenge(err, metadata)
-	return &failure{status: status, message: err.Error(), reason: reason, denied: true, challenge: challenge}
+	return unauthenticated(err, reason, identity.MetadataURL(resourceURL(c.snap, c.r, c.r.URL.EscapedPath())))
 }
 
 // selectRole finds the IAM role for the caller.
 func (c *call) selectRole() *failure {
-	c.plan = c.snap.planFor(c.caller)
-	if c.plan.err == nil {
+	c.plan = c.snap.PlanFor(c.caller)
+	if c.plan.Err == nil {
 		return nil
 	}
 	message := "no IAM role is mapped to this caller"
 	var name *rolemap.SessionNameError
-	if errors.As(c.plan.err, &name) {
+	if errors.As(c.plan.Err, &name) {
 		message = name.Error()
 	}
-	return &failure{status: http.StatusForbidden, code: codeDenied, message: message, reason: reasonNoRole, shown: reasonNoRole, denied: true}
+	return noRole(message)
 }
 
 // isBearer tells callers of their own from the one workload.
 func (c *call) isBearer() bool {
-	return c.snap.config.Identity.Source == authconfig.SourceBearer
+	return c.snap.Config.Identity.Source == authconfig.SourceBearer
 }

@@ -2,13 +2,10 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/intercept"
@@ -17,8 +14,8 @@ import (
 // interceptedPort is the context key of the port that a client called.
 type interceptedPort struct{}
 
-// withInterceptedPort is http.Server.ConnContext of the TLS listeners.
-func withInterceptedPort(ctx context.Context, c net.Conn) context.Context {
+// WithInterceptedPort is http.Server.ConnContext of the TLS listeners.
+func WithInterceptedPort(ctx context.Context, c net.Conn) context.Context {
 	port, ok := intercept.Port(c)
 	if !ok {
 		return ctx
@@ -26,10 +23,10 @@ func withInterceptedPort(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, interceptedPort{}, port)
 }
 
-// IsUpstream tells whether a connection for this host and port is for an
+// IsUpstream reports whether a connection for this host and port is for an
 // upstream.
 func (s *Server) IsUpstream(host string, port int) bool {
-	return s.current.Load().intercepted[interceptionKey(host, port)] != nil
+	return s.options.Configs.Current().Intercepted(host, port) != nil
 }
 
 // Intercepted serves the TLS listeners, where host, port and path choose the
@@ -41,13 +38,13 @@ func (s *Server) Intercepted() http.Handler {
 		if r.TLS == nil || !isForConnection(r.Host, r.TLS.ServerName, port) {
 			// RFC 9110, section 15.5.20: a connection for one host must not carry
 			// requests for another.
-			(&failure{status: http.StatusMisdirectedRequest, code: codeNotFound, message: "the Host is not the one that the connection is for"}).write(w, nil)
+			misdirected().write(w, nil)
 			return
 		}
-		snap := s.current.Load()
-		routes := snap.intercepted[interceptionKey(r.TLS.ServerName, port)]
+		snap := s.options.Configs.Current()
+		routes := snap.Intercepted(r.TLS.ServerName, port)
 		if routes == nil {
-			(&failure{status: http.StatusNotFound, code: codeNotFound, message: "no upstream has this host and port"}).write(w, nil)
+			notFound("no upstream has this host and port").write(w, nil)
 			return
 		}
 		s.route(w, r, snap, routes) //nolint:contextcheck // the request carries it
@@ -61,23 +58,4 @@ func isForConnection(header, serverName string, port int) bool {
 		host, headerPort = header, "443"
 	}
 	return strings.EqualFold(strings.TrimSuffix(host, "."), strings.TrimSuffix(serverName, ".")) && headerPort == strconv.Itoa(port)
-}
-
-var errOwnListener = errors.New("the name resolves to this sidecar itself: it must be looked up past /etc/hosts")
-
-// refuseOwnListeners keeps the sidecar from calling itself where its image does
-// not say that names are looked up past /etc/hosts.
-func refuseOwnListeners(addresses []string) func(network, address string, c syscall.RawConn) error {
-	own := map[netip.AddrPort]bool{}
-	for _, address := range addresses {
-		if parsed, err := netip.ParseAddrPort(address); err == nil {
-			own[parsed] = true
-		}
-	}
-	return func(_, address string, _ syscall.RawConn) error {
-		if parsed, err := netip.ParseAddrPort(address); err == nil && own[parsed] {
-			return errOwnListener
-		}
-		return nil
-	}
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -31,7 +30,7 @@ func (c *call) readMessages() *failure {
 	if err != nil {
 		var bad *mcp.InvalidMessageError
 		if errors.As(err, &bad) {
-			return &failure{status: http.StatusBadRequest, code: bad.Code, id: bad.ID, message: bad.Reason, reason: reasonInvalid}
+			return malformed(bad)
 		}
 		return invalid("the body is not a message")
 	}
@@ -42,8 +41,9 @@ func (c *call) readMessages() *failure {
 	if f := c.checkAgreement(); f != nil {
 		return f
 	}
-	if !messages.Batch && messages.Messages[0].Method == mcp.MethodListen && !c.becomeStream() {
-		return &failure{status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: "too many streams at once", reason: reasonOverload, retryAfter: 1}
+	lasts := !messages.Batch && mcp.MethodOf(messages.Messages[0].Method).Lasts
+	if lasts && !c.place.moveToStreams(c.snap.Config.Limits.MaxConcurrentRequests) {
+		return overloaded("too many streams at once")
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (c *call) checkHeaders() *failure {
 		return nil
 	}
 	if !isPlainJSON(c.r.Header.Get("Content-Type")) {
-		return &failure{status: http.StatusUnsupportedMediaType, code: mcp.CodeInvalidRequest, message: "Content-Type must be application/json in UTF-8", reason: reasonInvalid}
+		return unsupportedMediaType()
 	}
 	return nil
 }
@@ -100,13 +100,9 @@ func mediaType(header http.Header) string {
 }
 
 func (c *call) readBody() *failure {
-	limit := c.snap.config.Limits.MaxRequestBytes
-	tooLarge := &failure{
-		status: http.StatusRequestEntityTooLarge, code: mcp.CodeInvalidRequest,
-		message: fmt.Sprintf("the body is longer than %d bytes", limit), reason: reasonInvalid,
-	}
+	limit := c.snap.Config.Limits.MaxRequestBytes
 	if c.r.ContentLength > limit {
-		return tooLarge
+		return bodyTooLarge(limit)
 	}
 	var err error
 	if c.r.ContentLength >= 0 {
@@ -121,7 +117,7 @@ func (c *call) readBody() *failure {
 		c.clearReadDeadline()
 		return nil
 	case errors.As(err, &large):
-		return tooLarge
+		return bodyTooLarge(limit)
 	}
 	return invalid("the body breaks off")
 }
@@ -137,29 +133,25 @@ func (c *call) clearReadDeadline() {
 // decisions are taken. A header that is missing disagrees with nothing; the
 // upstream will ask for it where its version does.
 func (c *call) checkAgreement() *failure {
-	mismatch := func(what string) *failure {
-		return &failure{
-			status: http.StatusBadRequest, code: mcp.CodeHeaderMismatch,
-			message: what + " does not agree with the body", reason: reasonMismatch,
-		}
-	}
 	method, hasMethod := c.r.Header["Mcp-Method"]
 	name, hasName := c.r.Header["Mcp-Name"]
 	if c.messages.Batch {
 		if hasMethod || hasName {
-			return mismatch("the header Mcp-Method or Mcp-Name")
+			return disagrees("the header Mcp-Method or Mcp-Name")
 		}
 		return nil
 	}
 	m := &c.messages.Messages[0]
 	if hasMethod && !headerSays(method[0], m.Method) {
-		return mismatch("the header Mcp-Method")
+		return disagrees("the header Mcp-Method")
 	}
-	if about := subject(m); hasName && about != "" && !headerSays(name[0], about) {
-		return mismatch("the header Mcp-Name")
+	for _, subject := range m.Subjects() {
+		if hasName && subject.Written != "" && !headerSays(name[0], subject.Written) {
+			return disagrees("the header Mcp-Name")
+		}
 	}
 	if said := m.Params.Meta.ProtocolVersion; said != "" && said != c.r.Header.Get("Mcp-Protocol-Version") {
-		return mismatch("the header MCP-Protocol-Version")
+		return disagrees("the header MCP-Protocol-Version")
 	}
 	return nil
 }

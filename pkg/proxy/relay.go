@@ -86,13 +86,13 @@ func (c *call) relayMessage(answer *http.Response, kind string) *failure {
 // on as plain text where the upstream says that it is, and for 429, whose reason
 // the client needs.
 func (c *call) filterMessage(status int, kind string, body []byte) ([]byte, *failure) {
-	view := c.visibility()
+	view := visibility{c}
 	filtered, err := mcp.FilterMessage(body, view, view.private())
 	if err == nil {
 		return filtered, nil
 	}
 	if status < http.StatusBadRequest {
-		slog.Warn("an upstream's answer was refused", "upstream", c.upstream.name, "error", err)
+		slog.Warn("an upstream's answer was refused", "upstream", c.upstream.Name, "error", err)
 		return nil, badGateway("the upstream's answer cannot be read")
 	}
 	trimmed := bytes.TrimLeft(body, " \t\r\n\xEF\xBB\xBF")
@@ -102,7 +102,7 @@ func (c *call) filterMessage(status int, kind string, body []byte) ([]byte, *fai
 		c.w.Header().Set("X-Content-Type-Options", "nosniff")
 		return body, nil
 	}
-	return nil, &failure{status: status, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(status), reason: reasonUpstream}
+	return nil, upstreamStatus(status)
 }
 
 func readMessage(answer *http.Response) ([]byte, *failure) {
@@ -129,7 +129,7 @@ func readMessage(answer *http.Response) ([]byte, *failure) {
 
 // begin sends the status.
 func (c *call) begin(status int) {
-	c.answered, c.status = true, status
+	c.answered, c.outcome.status = true, status
 	c.w.WriteHeader(status)
 }
 
@@ -142,12 +142,12 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	c.begin(answer.StatusCode)
 	out := newFlushWriter(c.w)
 	defer out.stop()
-	if c.stream {
+	if c.isStream() {
 		defer context.AfterFunc(answer.Request.Context(), out.cut)()
 		// The record of a stream is written when it opens: it may last hours.
 		c.record()
 	}
-	view := c.visibility()
+	view := visibility{c}
 	private := view.private()
 	rewriter := mcp.NewEventRewriter(maxMessage, func(data []byte) ([]byte, error) {
 		return mcp.FilterMessage(data, view, private)
@@ -157,18 +157,18 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	case err == nil || c.r.Context().Err() != nil:
 		return nil
 	case errors.Is(err, mcp.ErrUnreadable) || errors.Is(err, mcp.ErrTooLarge):
-		slog.Warn("an upstream's stream was ended", "upstream", c.upstream.name, "error", err)
+		slog.Warn("an upstream's stream was ended", "upstream", c.upstream.Name, "error", err)
 		f := badGateway("the upstream's answer cannot be read")
 		_, _ = out.Write(c.lastEvent(f)) // the client may be gone
 		return f
-	case c.stream:
+	case c.isStream():
 		// The token expired, the server stops, or the upstream went away: the
 		// client opens another stream.
 		return nil
 	}
 	// The upstream broke off; so must the answer, or the client would take it
 	// for whole.
-	c.reason = reasonUpstream
+	c.outcome.reason = reasonUpstream
 	panic(http.ErrAbortHandler)
 }
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
@@ -11,7 +10,7 @@ const headerSession = "Mcp-Session-Id"
 
 func (c *call) owner() owner { return owner{issuer: c.caller.Issuer, subject: c.caller.Subject} }
 
-func (c *call) owned(id string) ownedID { return ownedID{upstream: c.upstream.key, id: id} }
+func (c *call) owned(id string) ownedID { return ownedID{upstream: c.upstream.Key, id: id} }
 
 // checkSession refuses a session that this sidecar does not know as the
 // caller's, with the answer that makes a client initialize again. The workload
@@ -27,10 +26,7 @@ func (c *call) checkSession() *failure {
 		return nil
 	}
 	if len(c.sessionID) > maxOwnedID || !c.server.sessions.holds(c.owned(c.sessionID), c.owner()) {
-		return &failure{
-			status: http.StatusNotFound, code: codeNotFound, message: "the session is not known here; initialize again",
-			reason: reasonSession, denied: true,
-		}
+		return unknownSession()
 	}
 	return nil
 }
@@ -57,24 +53,16 @@ func (c *call) bindSession(answer *http.Response) *failure {
 	return nil
 }
 
-// checkTask lets tasks be used only by the caller to whom they were issued.
-func (c *call) checkTask(m *mcp.Message) *failure {
-	var ids []string
-	switch {
-	case !c.isBearer():
-		return nil
-	case m.Method == mcp.MethodListen:
-		ids = m.Params.ListenTaskIDs
-	case mcp.IsTaskMethod(m.Method) && m.Method != mcp.MethodListTasks:
-		ids = []string{m.Params.TaskID}
-	}
-	if !slices.ContainsFunc(ids, func(id string) bool {
-		return id == "" || len(id) > maxOwnedID || !c.server.tasks.holds(c.owned(id), c.owner())
-	}) {
+// checkTasks lets tasks be used only by the caller to whom they were issued.
+func (c *call) checkTasks(m *mcp.Message) *failure {
+	if !c.isBearer() {
 		return nil
 	}
-	return &failure{
-		status: http.StatusOK, code: mcp.CodeInvalidParams, message: "the task is not known",
-		reason: reasonTask, denied: true,
+	for _, subject := range m.Subjects() {
+		if id := subject.Name; subject.Kind == mcp.SubjectTask &&
+			(id == "" || len(id) > maxOwnedID || !c.server.tasks.holds(c.owned(id), c.owner())) {
+			return unknownTask()
+		}
 	}
+	return nil
 }

@@ -84,7 +84,7 @@ func TestATaskBelongsToItsCaller(t *testing.T) {
 func TestAStreamEndsWithItsToken(t *testing.T) {
 	b := newBed(t, bedOptions{upstreamURL: sessionUpstream(t)})
 	files := authconfig.Files{"auth-config.yaml": strings.Replace(b.files["auth-config.yaml"], "audience: countersign}", "audience: countersign, clockSkew: 0s}", 1)}
-	if err := b.server.Load(files); err != nil {
+	if err := b.configs.Load(files); err != nil {
 		t.Fatal(err)
 	}
 	token := b.token("alice", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
@@ -107,7 +107,7 @@ func TestAReloadTakesGoodConfigsAndRefusesBadOnes(t *testing.T) {
 	with := func(policies string) authconfig.Files {
 		return authconfig.Files{"auth-config.yaml": b.files["auth-config.yaml"], "p.cedar": policies}
 	}
-	if err := b.server.Load(with(`permit(principal, action == MCP::Action::"count", resource);`)); err != nil {
+	if err := b.configs.Load(with(`permit(principal, action == MCP::Action::"count", resource);`)); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.post(token, echo); !strings.Contains(got.body, "not allowed") {
@@ -128,12 +128,12 @@ func TestAReloadTakesGoodConfigsAndRefusesBadOnes(t *testing.T) {
 		"policies that go":    {"auth-config.yaml": b.files["auth-config.yaml"]},
 		"no auth-config.yaml": {},
 	} {
-		if err := b.server.Load(files); err == nil {
+		if err := b.configs.Load(files); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	if status := b.server.Status(); status.Refused == "" || status.Policies != 1 {
-		t.Errorf("status %+v", status)
+	if b.configs.Refused() == "" || b.configs.Current().Config.Authorizer.PolicyCount() != 1 {
+		t.Errorf("refused %q", b.configs.Refused())
 	}
 	if got := b.post(token, count); !strings.Contains(got.body, `"result"`) {
 		t.Errorf("the last good config is not in use: %s", got.body)

@@ -186,7 +186,7 @@ func (r *Rotator) publishIn(ctx context.Context, bundle []byte, object client.Ob
 // forgetAfter is how long the Lease of a replica that is gone is kept.
 const forgetAfter = time.Hour
 
-// replicasSwitched tells whether every live replica says that it serves the
+// replicasSwitched reports whether every live replica says that it serves the
 // leaf.
 func (r *Rotator) replicasSwitched(ctx context.Context, fingerprint string) (bool, error) {
 	var leases coordinationv1.LeaseList

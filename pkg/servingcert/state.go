@@ -109,7 +109,7 @@ type observed struct {
 // published. They watch the webhook configurations; seconds are ample.
 const settleTime = 15 * time.Second
 
-// step takes at most one step of a rotation. changed tells whether there was
+// step takes at most one step of a rotation. changed reports whether there was
 // one to take.
 func (s *state) step(hosts []string, lifetimes Lifetimes, settle time.Duration, o observed) (changed bool, err error) {
 	switch {

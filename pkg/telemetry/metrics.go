@@ -125,9 +125,8 @@ func (m *Metrics) StreamStarted() { m.streams.Inc() }
 // StreamEnded undoes StreamStarted.
 func (m *Metrics) StreamEnded() { m.streams.Dec() }
 
-// Requested counts a request that is done.
+// Requested counts a request that is done; method is a label from a bounded set.
 func (m *Metrics) Requested(upstream, method string, status int, took time.Duration, stream bool) {
-	method = MethodLabel(method)
 	m.requests.WithLabelValues(upstream, method, statusLabel(status)).Inc()
 	if !stream {
 		m.requestDuration.WithLabelValues(upstream, method).Observe(took.Seconds())
@@ -139,9 +138,10 @@ func (m *Metrics) UpstreamAnswered(upstream string, took time.Duration) {
 	m.upstreamDuration.WithLabelValues(upstream).Observe(took.Seconds())
 }
 
-// Decided counts a decision; decision is allow or deny.
+// Decided counts a decision; decision is allow or deny, method a label from a
+// bounded set.
 func (m *Metrics) Decided(decision, reason, upstream, method, tool string, enforced bool) {
-	m.decisions.WithLabelValues(decision, reason, upstream, MethodLabel(method), m.tools.label(tool), strconv.FormatBool(enforced)).Inc()
+	m.decisions.WithLabelValues(decision, reason, upstream, method, m.tools.label(tool), strconv.FormatBool(enforced)).Inc()
 }
 
 // KnowTool lets a tool's name become a label: a list has shown it.
@@ -178,23 +178,6 @@ func (k *knownTools) label(name string) string {
 	defer k.mu.RUnlock()
 	if _, ok := k.names[name]; ok {
 		return name
-	}
-	return Other
-}
-
-var methods = map[string]bool{
-	"": true, "GET": true, "DELETE": true, "initialize": true, "ping": true, "server/discover": true, "logging/setLevel": true,
-	"tools/list": true, "tools/call": true, "resources/list": true, "resources/templates/list": true, "resources/read": true,
-	"resources/subscribe": true, "resources/unsubscribe": true, "prompts/list": true, "prompts/get": true,
-	"completion/complete": true, "subscriptions/listen": true, "tasks/get": true, "tasks/list": true, "tasks/result": true,
-	"tasks/cancel": true, "tasks/update": true, "notifications/initialized": true, "notifications/cancelled": true,
-	"notifications/progress": true, "notifications/roots/list_changed": true, "batch": true, "response": true,
-}
-
-// MethodLabel is the method when the protocol knows it, else other.
-func MethodLabel(method string) string {
-	if methods[method] {
-		return method
 	}
 	return Other
 }

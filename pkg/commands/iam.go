@@ -1,4 +1,4 @@
-package offline
+package commands
 
 import (
 	"errors"

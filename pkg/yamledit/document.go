@@ -1,7 +1,7 @@
-// Package manifest reads files of Kubernetes objects, changes single fields of
+// Package yamledit reads files of Kubernetes objects, changes single fields of
 // them and writes them again. What is not changed stays as it was written,
 // comments and order included.
-package manifest
+package yamledit
 
 import (
 	"bytes"
@@ -233,7 +233,7 @@ func WriteJSON(w io.Writer, documents []*Document) error {
 	return nil
 }
 
-// isCompact tells whether the first list below a key begins in the key's own
+// isCompact reports whether the first list below a key begins in the key's own
 // column, as kubectl writes it.
 func isCompact(node *yaml.Node) bool {
 	for n := 0; n+1 < len(node.Content) && node.Kind == yaml.MappingNode; n += 2 {

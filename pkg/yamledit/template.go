@@ -1,4 +1,4 @@
-package manifest
+package yamledit
 
 import "go.yaml.in/yaml/v3"
 

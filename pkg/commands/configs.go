@@ -1,6 +1,6 @@
-// Package offline does with files what the webhook does in a cluster: it
+// Package commands does with files what the webhook does in a cluster: it
 // injects, validates, and tells what AWS IAM must hold.
-package offline
+package commands
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/inject"
-	"github.com/countersign-io/countersign/pkg/manifest"
+	"github.com/countersign-io/countersign/pkg/yamledit"
 )
 
 // maxFileBytes bounds a file of manifests.
@@ -64,16 +64,16 @@ func readSources(path string, stdin io.Reader) (sources []*source, skipped []str
 	return sources, skipped, nil
 }
 
-func readObjects(path string, stdin io.Reader) ([]*manifest.Document, []*manifest.Object, error) {
+func readObjects(path string, stdin io.Reader) ([]*yamledit.Document, []*yamledit.Object, error) {
 	text, err := readFile(path, stdin)
 	if err != nil {
 		return nil, nil, err
 	}
-	documents, err := manifest.Read(text)
+	documents, err := yamledit.Read(text)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var all []*manifest.Object
+	var all []*yamledit.Object
 	for _, d := range documents {
 		objects, err := d.Objects()
 		if err != nil {

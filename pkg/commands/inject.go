@@ -1,4 +1,4 @@
-package offline
+package commands
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/configmap"
 	"github.com/countersign-io/countersign/pkg/inject"
-	"github.com/countersign-io/countersign/pkg/manifest"
+	"github.com/countersign-io/countersign/pkg/yamledit"
 )
 
 // Format is how results are written.
@@ -63,13 +63,13 @@ func Inject(r InjectRequest, stdin io.Reader, stdout, stderr io.Writer) error {
 		return err
 	}
 	if r.Format == FormatJSON {
-		return manifest.WriteJSON(stdout, documents)
+		return yamledit.WriteJSON(stdout, documents)
 	}
-	return manifest.WriteYAML(stdout, documents)
+	return yamledit.WriteYAML(stdout, documents)
 }
 
 // configs are the valid auth-configs by name; the name "" stands for any.
-type configs map[string]*inject.Config
+type configs map[string]*inject.MountedConfig
 
 func readConfigs(path string, stdin io.Reader) (configs, error) {
 	sources, _, err := readSources(path, stdin)
@@ -88,7 +88,7 @@ func readConfigs(path string, stdin io.Reader) (configs, error) {
 			continue
 		}
 		name := s.configMap.Name
-		all[name] = &inject.Config{Config: compiled.Config, Name: name, ConfigMap: name}
+		all[name] = &inject.MountedConfig{Config: compiled.Config, Name: name, ConfigMap: name}
 		if configmap.IsShared(&s.configMap) {
 			all[name].ConfigMap = configmap.CopyName(name)
 		}
@@ -96,17 +96,17 @@ func readConfigs(path string, stdin io.Reader) (configs, error) {
 	return all, errors.Join(invalid...)
 }
 
-func (c configs) find(name string) (*inject.Config, *inject.Refusal) {
+func (c configs) find(name string) (*inject.MountedConfig, *inject.Refusal) {
 	if config, ok := c[name]; ok {
 		return config, nil
 	}
 	if anyName, ok := c[""]; ok {
-		return &inject.Config{Config: anyName.Config, Name: name, ConfigMap: name}, nil
+		return &inject.MountedConfig{Config: anyName.Config, Name: name, ConfigMap: name}, nil
 	}
 	return nil, inject.Refuse(inject.CodeConfigMapNotFound, "the auth-config %q is not in the file given with --config", name)
 }
 
-func injectObject(object *manifest.Object, configs configs, options inject.Options) ([]string, error) {
+func injectObject(object *yamledit.Object, configs configs, options inject.Options) ([]string, error) {
 	path, found := object.PodPath()
 	if !found {
 		return nil, nil

@@ -1,19 +1,19 @@
-package manifest_test
+package yamledit_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/countersign-io/countersign/pkg/manifest"
+	"github.com/countersign-io/countersign/pkg/yamledit"
 )
 
-func read(t *testing.T, text string) ([]*manifest.Document, []*manifest.Object) {
+func read(t *testing.T, text string) ([]*yamledit.Document, []*yamledit.Object) {
 	t.Helper()
-	documents, err := manifest.Read(text)
+	documents, err := yamledit.Read(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []*manifest.Object
+	var all []*yamledit.Object
 	for _, d := range documents {
 		objects, err := d.Objects()
 		if err != nil {
@@ -24,10 +24,10 @@ func read(t *testing.T, text string) ([]*manifest.Document, []*manifest.Object) 
 	return documents, all
 }
 
-func write(t *testing.T, documents []*manifest.Document) string {
+func write(t *testing.T, documents []*yamledit.Document) string {
 	t.Helper()
 	var b strings.Builder
-	if err := manifest.WriteYAML(&b, documents); err != nil {
+	if err := yamledit.WriteYAML(&b, documents); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -107,14 +107,14 @@ func TestReadRefusesWhatIsNoManifest(t *testing.T) {
 		"aliases without bound": "kind: A\na: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := manifest.Read(text); err == nil {
+			if _, err := yamledit.Read(text); err == nil {
 				t.Error("it was accepted")
 			}
 		})
 	}
 	for name, text := range map[string]string{"a list": "- a\n", "a scalar": "text\n", "no kind": "metadata: {name: a}\n", "a kind that is no text": "kind: [a]\n"} {
 		t.Run(name, func(t *testing.T) {
-			documents, err := manifest.Read(text)
+			documents, err := yamledit.Read(text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ func TestEveryDocumentIsFound(t *testing.T) {
 			}
 		})
 	}
-	if _, err := manifest.Read("kind: A\n...\nkind: B\n"); err == nil {
+	if _, err := yamledit.Read("kind: A\n...\nkind: B\n"); err == nil {
 		t.Error("a document that would be lost was accepted")
 	}
 }
@@ -175,7 +175,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(_ *testing.T, text string) {
-		documents, err := manifest.Read(text)
+		documents, err := yamledit.Read(text)
 		if err != nil {
 			return
 		}
@@ -192,6 +192,6 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		var b strings.Builder
-		_ = manifest.WriteYAML(&b, documents)
+		_ = yamledit.WriteYAML(&b, documents)
 	})
 }

@@ -1,4 +1,4 @@
-package offline
+package commands
 
 import (
 	"errors"
@@ -50,8 +50,8 @@ func validate(s *source, stdout, stderr io.Writer) []error {
 		_, _ = fmt.Fprintf(stderr, "Warning: %s: %s\n", s.where, warning)
 	}
 	policies := 0
-	if config.Policies != nil {
-		policies = config.Policies.Count()
+	if config.Authorizer.HasPolicies() {
+		policies = config.Authorizer.PolicyCount()
 	}
 	_, _ = fmt.Fprintf(stdout, "%s: valid (upstreams %d, role mappings %d, policies %d)\n",
 		s.where, len(config.Upstreams), len(config.AWSSTS.RoleMappings), policies)

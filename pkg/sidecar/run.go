@@ -1,4 +1,4 @@
-package proxy
+package sidecar
 
 import (
 	"context"
@@ -17,7 +17,9 @@ import (
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/intercept"
+	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/policy"
+	"github.com/countersign-io/countersign/pkg/proxy"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
@@ -30,8 +32,8 @@ const (
 	maxHeader     = 32 << 10
 )
 
-// RunOptions are the flags of `sidecar proxy`.
-type RunOptions struct {
+// Options are the flags of `sidecar proxy`.
+type Options struct {
 	ConfigDir           string
 	Listen              string
 	Admin               string
@@ -43,7 +45,7 @@ type RunOptions struct {
 	CADir, CAKeyDir string
 }
 
-func (o *RunOptions) intercepts() bool { return len(o.TLSListen)+len(o.RedirectListen) > 0 }
+func (o *Options) intercepts() bool { return len(o.TLSListen)+len(o.RedirectListen) > 0 }
 
 // PodFromEnvironment reads what the downward API gives.
 func PodFromEnvironment() policy.Pod {
@@ -55,7 +57,7 @@ func PodFromEnvironment() policy.Pod {
 }
 
 // Run serves until ctx ends, then lets requests in flight end.
-func Run(ctx context.Context, o RunOptions) error {
+func Run(ctx context.Context, o Options) error {
 	files, err := authconfig.ReadDir(o.ConfigDir)
 	if err != nil {
 		return err
@@ -72,16 +74,21 @@ func Run(ctx context.Context, o RunOptions) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	defer func() { _ = listener.Close() }()
-	server := New(Options{
+	metrics := telemetry.NewMetrics()
+	configs := liveconfig.NewStore(liveconfig.Options{
 		Pod: PodFromEnvironment(), ServiceAccountToken: o.ServiceAccountToken, RootsFile: os.Getenv("AWS_CA_BUNDLE"),
-		Metrics: telemetry.NewMetrics(), Tracer: tracer, Audit: audit.NewLog(os.Stdout),
-		LoopbackOnly: isLoopbackListener(listener), NetworkReachable: !isLoopbackListener(listener) || !allLoopback(o.TLSListen), Intercepts: o.intercepts(), TLSListeners: o.TLSListen,
+		NetworkReachable: !isLoopbackListener(listener) || !allLoopback(o.TLSListen),
+		Intercepts:       o.intercepts(), TLSListeners: o.TLSListen, Observer: metrics,
 	})
-	if err := server.Load(files); err != nil {
+	if err := configs.Load(files); err != nil {
 		return err
 	}
-	defer server.Close()
-	intercepted, err := server.interception(ctx, &o)
+	defer configs.Close()
+	server := proxy.New(proxy.Options{
+		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: audit.NewLog(os.Stdout), LoopbackOnly: isLoopbackListener(listener),
+	})
+	defer server.EndStreams()
+	intercepted, err := o.interception(ctx, configs, server)
 	if err != nil {
 		return err
 	}
@@ -93,9 +100,9 @@ func Run(ctx context.Context, o RunOptions) error {
 	defer func() { _ = admin.Close() }()
 	watchCtx, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
-	go server.Watch(watchCtx, o.ConfigDir)
+	go watch(watchCtx, configs, o.ConfigDir)
 	slog.Info("serving", "listen", listener.Addr().String(), "admin", admin.Addr().String(), "tls", o.TLSListen, "redirect", o.RedirectListen)
-	err = serveUntil(ctx, server, listener, intercepted, admin)
+	err = serveUntil(ctx, server, adminHandler(configs, server, metrics), listener, intercepted, admin)
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if flushErr := tracer.Shutdown(flushCtx); flushErr != nil {
@@ -107,7 +114,7 @@ func Run(ctx context.Context, o RunOptions) error {
 // checkAddresses refuses what firewall rules never lead to: they send connections
 // of this host to its loopback addresses, and on another address anybody could
 // have the sidecar connect to itself.
-func (o *RunOptions) checkAddresses() error {
+func (o *Options) checkAddresses() error {
 	if !allLoopback(o.RedirectListen) {
 		return errors.New("--redirect-listen: the addresses must be loopback addresses")
 	}
@@ -128,15 +135,15 @@ func isLoopbackListener(l net.Listener) bool {
 
 // interception opens the listeners for intercepted connections and writes what
 // clients need to trust them.
-func (s *Server) interception(ctx context.Context, o *RunOptions) ([]net.Listener, error) {
+func (o *Options) interception(ctx context.Context, configs *liveconfig.Store, server *proxy.Server) ([]net.Listener, error) {
 	if !o.intercepts() {
 		return nil, nil
 	}
 	if o.CADir == "" || o.CAKeyDir == "" {
 		return nil, errors.New("--tls-listen and --redirect-listen need --ca-dir and --ca-key-dir")
 	}
-	config := s.current.Load().config
-	if err := checkRendered(o.CAKeyDir, config.Config); err != nil {
+	config := configs.Current().Config
+	if err := liveconfig.CheckRendered(o.CAKeyDir, config.Config); err != nil {
 		return nil, err
 	}
 	authority, err := intercept.OpenAuthority(o.CAKeyDir, config.Hosts())
@@ -146,12 +153,12 @@ func (s *Server) interception(ctx context.Context, o *RunOptions) ([]net.Listene
 	if err := authority.WriteTrust(o.CADir, config.CA); err != nil {
 		return nil, err
 	}
-	s.rewriteTrust = func(ca []byte) error { return authority.WriteTrust(o.CADir, ca) }
+	configs.OnNewRoots(func(ca []byte) error { return authority.WriteTrust(o.CADir, ca) })
 	listeners, err := intercept.ListenTLS(ctx, o.TLSListen, authority)
 	if err != nil || len(o.RedirectListen) == 0 {
 		return listeners, err
 	}
-	redirected, err := intercept.ListenRedirected(ctx, o.RedirectListen, authority, s.IsUpstream)
+	redirected, err := intercept.ListenRedirected(ctx, o.RedirectListen, authority, server.IsUpstream)
 	if err != nil {
 		return nil, err
 	}
@@ -160,10 +167,12 @@ func (s *Server) interception(ctx context.Context, o *RunOptions) ([]net.Listene
 
 // serveUntil stops accepting when ctx ends; the admin port goes last, so that
 // the stop can be watched.
-func serveUntil(ctx context.Context, server *Server, plain net.Listener, intercepted []net.Listener, admin net.Listener) error {
-	main, side := newHTTPServer(server), newHTTPServer(server.Admin())
+func serveUntil(
+	ctx context.Context, server *proxy.Server, adminHandler http.Handler, plain net.Listener, intercepted []net.Listener, admin net.Listener,
+) error {
+	main, side := newHTTPServer(server), newHTTPServer(adminHandler)
 	terminated := newHTTPServer(server.Intercepted())
-	terminated.ConnContext = withInterceptedPort
+	terminated.ConnContext = proxy.WithInterceptedPort
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return ignoreClosed(main.Serve(plain)) })
 	for _, listener := range intercepted {

@@ -1,4 +1,4 @@
-// Command standins plays the parts of an identity provider, AWS STS and an MCP
+// Command standinserver plays the parts of an identity provider, AWS STS and an MCP
 // server on AWS inside a cluster, over HTTPS under the names of their Services.
 // A plain port gives tests tokens, the CA and what was seen.
 package main
@@ -26,7 +26,7 @@ func main() {
 	clusterIssuer := flag.String("cluster-issuer", "https://kubernetes.default.svc.cluster.local", "issuer of service-account tokens")
 	flag.Parse()
 	if err := run(*domain, *clusterIssuer); err != nil {
-		fmt.Fprintln(os.Stderr, "standins:", err)
+		fmt.Fprintln(os.Stderr, "standinserver:", err)
 		os.Exit(1)
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/countersign-io/countersign/e2e/standin"
 )
 
-// The mistakes of other gateways, one test for each, by its name.
+// What other gateways got wrong, one test for each.
 
-func TestMistakeAHopRewritesASignedHeader(t *testing.T) {
+func TestNoHopRewritesASignedHeader(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
 	got := b.post(b.token("alice", nil), callTool(1, "echo", `{"text":"x"}`),
 		withHeader("Connection", "X-Amz-Date, X-Amz-Security-Token, Content-Type"), withHeader("User-Agent", "agent/1"), withHeader("Accept-Language", "de"))
@@ -26,7 +26,7 @@ func TestMistakeAHopRewritesASignedHeader(t *testing.T) {
 	}
 }
 
-func TestMistakeSTSIsCalledOnEveryRequest(t *testing.T) {
+func TestSTSIsNotCalledOnEveryRequest(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
 	token := b.token("alice", nil)
 	for i := range 20 {
@@ -39,7 +39,7 @@ func TestMistakeSTSIsCalledOnEveryRequest(t *testing.T) {
 	}
 }
 
-func TestMistakeSTSThrottlingAnsweredWith401(t *testing.T) {
+func TestSTSThrottlingIsNotAnsweredWith401(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
 	b.sts.Faults.Set(standin.Fault{Status: http.StatusBadRequest, Code: "Throttling", Message: "Rate exceeded"})
 	got := b.post(b.token("alice", nil), callTool(1, "echo", `{}`))
@@ -48,7 +48,7 @@ func TestMistakeSTSThrottlingAnsweredWith401(t *testing.T) {
 	}
 }
 
-func TestMistakeAToolIsHiddenBecauseItsPermitDependsOnAnArgument(t *testing.T) {
+func TestAToolWhosePermitDependsOnAnArgumentIsShown(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": `
 permit(principal, action == MCP::Action::"s3___list_objects", resource) when { context.input has region && context.input.region == "us-east-1" };
 forbid(principal, action == MCP::Action::"s3___list_objects", resource) unless { context.input has bucket && context.input.bucket like "team-*" };`}})
@@ -60,7 +60,7 @@ forbid(principal, action == MCP::Action::"s3___list_objects", resource) unless {
 
 const oneToolPolicy = `permit(principal, action == MCP::Action::"echo", resource);`
 
-func TestMistakeAListThatCannotBeParsedIsPassedOn(t *testing.T) {
+func TestAListThatCannotBeParsedIsNotPassedOn(t *testing.T) {
 	for name, body := range map[string]string{
 		"not JSON":                    `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"secret"}]}`,
 		"two members tools":           `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"tools":[{"name":"secret"}]}}`,
@@ -98,7 +98,7 @@ func TestMistakeAListThatCannotBeParsedIsPassedOn(t *testing.T) {
 	}
 }
 
-func TestMistakeResourceTemplatesAreForgotten(t *testing.T) {
+func TestResourceTemplatesAreFiltered(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
 	got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","id":1,"method":"resources/templates/list"}`)
 	if got.status != http.StatusOK || strings.Contains(got.body, "docs://public") {
@@ -106,7 +106,7 @@ func TestMistakeResourceTemplatesAreForgotten(t *testing.T) {
 	}
 }
 
-func TestMistakeTwoParsersSeeTwoMethods(t *testing.T) {
+func TestAMessageThatTwoParsersReadDifferentlyIsRefused(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
 	token := b.token("alice", nil)
 	for _, body := range []string{
@@ -127,14 +127,14 @@ func TestMistakeTwoParsersSeeTwoMethods(t *testing.T) {
 	}
 }
 
-func TestMistakeASessionNameThatSTSRefuses(t *testing.T) {
+func TestASessionNameThatSTSRefusesIsChanged(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
 	if got := b.post(b.token("auth0|x", nil), callTool(1, "echo", `{"text":"x"}`)); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }
 
-func TestMistakeAGroupsClaimThatIsAString(t *testing.T) {
+func TestAGroupsClaimThatIsAStringCounts(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
 	got := b.post(b.token("alice", map[string]any{"groups": "s3-readers"}), callTool(1, "aws___whoami", `{}`))
 	if !strings.Contains(got.body, "role/S3Read/alice") {
@@ -142,7 +142,7 @@ func TestMistakeAGroupsClaimThatIsAString(t *testing.T) {
 	}
 }
 
-func TestMistakeDenialsThatAnAuditCannotTellFromBadRequests(t *testing.T) {
+func TestAnAuditTellsDenialsFromBadRequests(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
 	token := b.token("alice", nil)
 	b.post(token, callTool(1, "s3___delete_bucket", `{}`))
@@ -157,7 +157,7 @@ func TestMistakeDenialsThatAnAuditCannotTellFromBadRequests(t *testing.T) {
 	}
 }
 
-func TestMistakeEventsAreHeldUntilTheStreamEnds(t *testing.T) {
+func TestEventsAreNotHeldUntilTheStreamEnds(t *testing.T) {
 	release := make(chan struct{})
 	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -192,7 +192,7 @@ func TestMistakeEventsAreHeldUntilTheStreamEnds(t *testing.T) {
 	close(release)
 }
 
-func TestMistakeAToolCallAsANotification(t *testing.T) {
+func TestAToolCallIsNoNotification(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
 	got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","method":"tools/call","params":{"name":"s3___delete_bucket"}}`)
 	if got.status != http.StatusBadRequest || b.upstream.Verified.Load() != 0 {
@@ -200,7 +200,7 @@ func TestMistakeAToolCallAsANotification(t *testing.T) {
 	}
 }
 
-func TestMistakeAResumedStreamCarriesAnUnfilteredList(t *testing.T) {
+func TestAListOnAResumedStreamIsFiltered(t *testing.T) {
 	list := `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"secret"},{"name":"echo"}],"nextCursor":""}}`
 	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -223,7 +223,7 @@ func TestMistakeAResumedStreamCarriesAnUnfilteredList(t *testing.T) {
 	}
 }
 
-func TestMistakeAnArgumentBecomesAnEntity(t *testing.T) {
+func TestAnArgumentDoesNotBecomeAnEntity(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": `
 permit(principal, action in MCP::Action::"CallTool", resource) when { principal in MCP::Group::"root" };
 permit(principal, action == MCP::Action::"echo", resource) unless { context.input has text && context.input.text == "stop" };
@@ -242,7 +242,7 @@ permit(principal, action == MCP::Action::"count", resource);`}})
 	}
 }
 
-func TestMistakeHeadersThatAWSActsOnAreRelayed(t *testing.T) {
+func TestHeadersThatAWSActsOnAreNotRelayed(t *testing.T) {
 	var seen http.Header
 	var count atomic.Int64
 	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -279,7 +279,7 @@ func TestMistakeHeadersThatAWSActsOnAreRelayed(t *testing.T) {
 	}
 }
 
-func TestMistakeABadSignatureMakesKeysBeFetchedAgain(t *testing.T) {
+func TestABadSignatureDoesNotMakeKeysBeFetchedAgain(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
 	good := b.token("alice", nil)
 	if got := b.post(good, callTool(1, "echo", `{"text":"x"}`)); got.status != http.StatusOK {
@@ -309,7 +309,7 @@ func TestMistakeABadSignatureMakesKeysBeFetchedAgain(t *testing.T) {
 	}
 }
 
-func TestMistakeASessionPolicyAllowBesideANarrowerOne(t *testing.T) {
+func TestNoAllowStandsBesideANarrowerSessionPolicy(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, spec: `
     guardrail: mcpOnly
 `})

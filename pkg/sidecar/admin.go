@@ -1,10 +1,13 @@
-package proxy
+package sidecar
 
 import (
 	"net"
 	"net/http"
 	"net/netip"
 
+	"github.com/countersign-io/countersign/pkg/liveconfig"
+	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/countersign-io/countersign/pkg/telemetry"
 	"github.com/go-json-experiment/json"
 )
 
@@ -31,15 +34,14 @@ type UpstreamStatus struct {
 	Guardrail string `json:"guardrail"`
 }
 
-// Status describes the auth-config in use.
-func (s *Server) Status() Status {
-	config := s.current.Load().config
-	status := Status{ConfigHash: config.Hash, CredentialCacheSize: s.credentials.Len(), Authorization: "none"}
-	if config.Policies != nil {
-		status.Policies, status.Authorization = config.Policies.Count(), string(config.Authorization.Mode)
+func statusOf(configs *liveconfig.Store, server *proxy.Server) Status {
+	config := configs.Current().Config
+	status := Status{
+		ConfigHash: config.Hash, CredentialCacheSize: server.CredentialCacheSize(), Policies: config.Authorizer.PolicyCount(),
+		Authorization: "none", Refused: configs.Refused(),
 	}
-	if refused := s.refused.Load(); refused != nil {
-		status.Refused = *refused
+	if config.Authorizer.HasPolicies() {
+		status.Authorization = string(config.Authorization.Mode)
 	}
 	for _, u := range config.Upstreams {
 		status.Upstreams = append(status.Upstreams, UpstreamStatus{
@@ -49,22 +51,22 @@ func (s *Server) Status() Status {
 	return status
 }
 
-// Admin serves health, metrics and status.
-func (s *Server) Admin() http.Handler {
+// adminHandler serves health, metrics and status.
+func adminHandler(configs *liveconfig.Store, server *proxy.Server, metrics *telemetry.Metrics) http.Handler {
 	mux := http.NewServeMux()
 	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
 	mux.HandleFunc("GET /healthz", ok)
 	// Ready means that an auth-config is in use and requests are accepted; it
 	// depends on no network, so that an outage elsewhere restarts nobody.
 	mux.HandleFunc("GET /readyz", ok)
-	mux.Handle("GET /metrics", s.options.Metrics.Handler())
+	mux.Handle("GET /metrics", metrics.Handler())
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		if !isLoopbackPeer(r.RemoteAddr) || !isLoopbackHost(r.Host) {
+		if !isLoopbackPeer(r.RemoteAddr) || !proxy.IsLoopbackHost(r.Host) {
 			http.Error(w, "status is shown on loopback only", http.StatusForbidden)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		if err := json.MarshalWrite(w, s.Status()); err != nil {
+		if err := json.MarshalWrite(w, statusOf(configs, server)); err != nil {
 			return // the client is gone
 		}
 		_, _ = w.Write([]byte("\n"))

@@ -1,4 +1,4 @@
-package proxy
+package liveconfig
 
 import (
 	"bytes"
@@ -34,10 +34,10 @@ func renderedOf(config *authconfig.Config) rendered {
 	return r
 }
 
-// checkRendered compares the auth-config with the one that this Pod was first
-// started with, in what no restart can change. A change would otherwise send the
+// CheckRendered compares the auth-config with the one that this Pod was first
+// started with, in what no restart can change; the note of it is kept in dir. A change would otherwise send the
 // app's calls past the sidecar, or to nowhere.
-func checkRendered(dir string, config *authconfig.Config) error {
+func CheckRendered(dir string, config *authconfig.Config) error {
 	now := renderedOf(config)
 	text, err := json.Marshal(now, json.Deterministic(true))
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 
 var errTokenRefused = &identity.TokenError{Description: "AWS STS does not accept the token"}
 
-// refusal is what AWS's own 401 or 403 means.
-type refusal int
+// awsError is what AWS's own 401 or 403 means.
+type awsError int
 
 const (
-	notRefused refusal = iota
-	// refusedCredential: another credential may do.
-	refusedCredential
-	refusedSignature
-	refusedAccess
+	noAWSError awsError = iota
+	// badCredential: another credential may do.
+	badCredential
+	badSignature
+	accessDenied
 )
 
-// maxRefusal bounds what is read of a refusal.
-const maxRefusal = 64 << 10
+// maxAWSError bounds what is read of an error.
+const maxAWSError = 64 << 10
 
 // The error types that AWS gives, without a trailing Exception.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
@@ -38,28 +38,28 @@ var (
 
 // malformedSignature classes a 400 by its error type alone: the body may repeat
 // the signature, so it must not reach the client.
-func malformedSignature(answer *http.Response) refusal {
+func malformedSignature(answer *http.Response) awsError {
 	said := answer.Header.Get("X-Amzn-Errortype")
 	for _, name := range slices.Concat(credentialErrors, signatureErrors) {
 		if said != "" && strings.Contains(said, name) {
 			_ = answer.Body.Close()
-			return refusedSignature
+			return badSignature
 		}
 	}
-	return notRefused
+	return noAWSError
 }
 
-// readRefusal classes an answer; of a refusal it reads and closes the body. A
+// readAWSError classes an answer; of an error it reads and closes the body. A
 // 401 that names nothing is about the signature, a 403 about access.
-func readRefusal(answer *http.Response) refusal {
+func readAWSError(answer *http.Response) awsError {
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 	case http.StatusBadRequest:
 		return malformedSignature(answer)
 	default:
-		return notRefused
+		return noAWSError
 	}
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxRefusal)) // what could be read decides
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxAWSError)) // what could be read decides
 	_ = answer.Body.Close()
 	said := answer.Header.Get("X-Amzn-Errortype")
 	names := func(list []string) bool {
@@ -72,9 +72,9 @@ func readRefusal(answer *http.Response) refusal {
 	}
 	switch {
 	case names(credentialErrors):
-		return refusedCredential
+		return badCredential
 	case names(signatureErrors), answer.StatusCode == http.StatusUnauthorized:
-		return refusedSignature
+		return badSignature
 	}
-	return refusedAccess
+	return accessDenied
 }

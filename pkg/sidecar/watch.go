@@ -1,4 +1,4 @@
-package proxy
+package sidecar
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/liveconfig"
 )
 
 const (
@@ -18,10 +19,10 @@ const (
 	settleTime = 100 * time.Millisecond
 )
 
-// Watch loads the directory again whenever its contents change, until ctx ends.
+// watch loads the directory again whenever its contents change, until ctx ends.
 // A change that is refused is logged once and leaves the last good auth-config
 // in use.
-func (s *Server) Watch(ctx context.Context, dir string) {
+func watch(ctx context.Context, configs *liveconfig.Store, dir string) {
 	var events chan fsnotify.Event
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
@@ -35,7 +36,7 @@ func (s *Server) Watch(ctx context.Context, dir string) {
 	}
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
-	seen := s.current.Load().config.Hash
+	seen := configs.Current().Config.Hash
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,7 +46,7 @@ func (s *Server) Watch(ctx context.Context, dir string) {
 			drain(events)
 		case <-poll.C:
 		}
-		seen = s.reload(dir, seen)
+		seen = reload(configs, dir, seen)
 	}
 }
 
@@ -61,13 +62,12 @@ func drain(events <-chan fsnotify.Event) {
 
 // reload loads the directory unless it reads as it did last; it returns how it
 // reads now.
-func (s *Server) reload(dir, seen string) string {
+func reload(configs *liveconfig.Store, dir, seen string) string {
 	files, err := authconfig.ReadDir(dir)
 	if err != nil {
 		if text := err.Error(); text != seen {
 			slog.Error("the auth-config cannot be read; the last good one stays in use", "error", err)
-			s.options.Metrics.Reloaded(false)
-			s.refused.Store(&text)
+			configs.CannotRead(err)
 			return text
 		}
 		return seen
@@ -76,7 +76,7 @@ func (s *Server) reload(dir, seen string) string {
 	if hash == seen {
 		return seen
 	}
-	if err := s.Load(files); err != nil {
+	if err := configs.Load(files); err != nil {
 		slog.Error("the auth-config was refused; the last good one stays in use", "error", err)
 	}
 	return hash

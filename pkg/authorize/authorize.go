@@ -1,0 +1,167 @@
+// Package authorize turns one message of one caller into one decision. The
+// proxy and explain both ask here, so that an explanation is what would happen.
+package authorize
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign-io/countersign/pkg/mcp"
+	"github.com/countersign-io/countersign/pkg/policy"
+)
+
+// Reason says what a decision rests on; it ends up in audit records and as a
+// metric's label.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonPolicy: a policy decided, or none permitted it.
+	ReasonPolicy Reason = "policy"
+	// ReasonReserved: the tool bears the name of a built-in action.
+	ReasonReserved Reason = "reserved"
+	// ReasonNoPolicies: the auth-config has no policies.
+	ReasonNoPolicies Reason = "noPolicies"
+	// ReasonMethod: policies know nothing of the method.
+	ReasonMethod Reason = "method"
+)
+
+// EveryToolAllowed is how programs say that an auth-config has no policies.
+const EveryToolAllowed = "the auth-config has no policies: every tool is allowed"
+
+// Request is one message of one caller for one upstream.
+type Request struct {
+	Caller
+	Message *mcp.Message
+}
+
+// Caller is who asks, where, and as which role.
+type Caller struct {
+	Principal *policy.Principal
+	// Server is the upstream's name, Host its host.
+	Server string
+	Host   string
+	// Role is the ARN that would be used, or empty when there is none.
+	Role string
+	Now  time.Time
+}
+
+// Decision is the answer, with what an audit needs to know of it.
+type Decision struct {
+	// Allowed is what the rules say.
+	Allowed bool
+	// NotEnforced marks a denial that logOnly lets pass.
+	NotEnforced bool
+	// Reason is empty for messages that ask for nothing that a policy protects.
+	Reason Reason
+	// Policies are the ids of the policies that decided: the permits of an
+	// allow, the forbids of a deny, nothing for a deny by default.
+	Policies []string
+	// Errors are policies whose evaluation failed, with the reason.
+	Errors []string
+}
+
+// Passes reports whether the message may go on.
+func (d *Decision) Passes() bool { return d.Allowed || d.NotEnforced }
+
+// Authorizer decides by the policies of one auth-config. It is safe for
+// concurrent use.
+type Authorizer struct {
+	policies *policy.Set
+}
+
+// New makes an Authorizer; without policies (nil) every tool is allowed.
+func New(policies *policy.Set) *Authorizer { return &Authorizer{policies: policies} }
+
+// HasPolicies is false when every tool is allowed.
+func (a *Authorizer) HasPolicies() bool { return a.policies != nil }
+
+// PolicyCount is the number of policies.
+func (a *Authorizer) PolicyCount() int {
+	if a.policies == nil {
+		return 0
+	}
+	return a.policies.Count()
+}
+
+// LogOnly reports whether what policies deny is recorded and let pass.
+func (a *Authorizer) LogOnly() bool { return a.policies != nil && a.policies.LogOnly() }
+
+// ShowsAll reports whether lists are whole: there is nothing that hides an entry.
+func (a *Authorizer) ShowsAll() bool { return a.policies == nil || a.policies.LogOnly() }
+
+// actions are the built-in actions by the kind of subject that they are about;
+// no policy decides on the other kinds.
+var actions = map[mcp.SubjectKind]policy.Action{
+	mcp.SubjectTool: policy.CallTool, mcp.SubjectResource: policy.ReadResource, mcp.SubjectPrompt: policy.GetPrompt,
+}
+
+// Decide gives the decision on a message: on every subject of it that policies
+// decide on, and one denial denies the message.
+func (a *Authorizer) Decide(ctx context.Context, r Request) Decision {
+	subjects := r.Message.Subjects()
+	for i := range subjects {
+		if subjects[i].Kind == mcp.SubjectTool && policy.IsReservedTool(subjects[i].Name) {
+			return Decision{Reason: ReasonReserved}
+		}
+	}
+	if a.policies == nil {
+		d := Decision{Allowed: true}
+		for i := range subjects {
+			if actions[subjects[i].Kind] != "" {
+				d.Reason = ReasonNoPolicies
+			}
+		}
+		return d
+	}
+	if !r.Message.IsKnown() {
+		return Decision{Reason: ReasonMethod, NotEnforced: a.policies.LogOnly()}
+	}
+	return a.ask(ctx, &r, subjects)
+}
+
+// ask puts the question to the policies, once for each subject.
+func (a *Authorizer) ask(ctx context.Context, r *Request, subjects []mcp.Subject) Decision {
+	result := Decision{Allowed: true}
+	for i := range subjects {
+		action := actions[subjects[i].Kind]
+		if action == "" {
+			continue
+		}
+		question := r.question(action, subjects[i].Name)
+		var said policy.Decision
+		if subjects[i].AnyArguments {
+			said = a.policies.CouldAllow(ctx, question)
+		} else {
+			question.Arguments = r.Message.Params.Arguments
+			said = a.policies.Decide(question)
+		}
+		result.Reason = ReasonPolicy
+		result.Policies = append(result.Policies, said.Policies...)
+		result.Errors = append(result.Errors, said.Errors...)
+		if !said.Allowed {
+			return Decision{Reason: ReasonPolicy, Policies: said.Policies, Errors: said.Errors, NotEnforced: a.policies.LogOnly()}
+		}
+	}
+	return result
+}
+
+// CouldAllow reports whether the caller could be allowed to use the subject with
+// some arguments; lists show what could. It may say yes where nothing is allowed,
+// never no where something is.
+func (a *Authorizer) CouldAllow(ctx context.Context, caller Caller, kind mcp.SubjectKind, name string) bool {
+	action := actions[kind]
+	return action == "" || a.ShowsAll() || a.policies.CouldAllow(ctx, caller.question(action, name)).Allowed
+}
+
+// CouldReadTemplate reports whether some resource of the server, with whatever
+// URI, could be read.
+func (a *Authorizer) CouldReadTemplate(ctx context.Context, caller Caller) bool {
+	return a.ShowsAll() || a.policies.CouldReadTemplate(ctx, caller.question(policy.ReadResource, "")).Allowed
+}
+
+func (c *Caller) question(action policy.Action, name string) policy.Request {
+	return policy.Request{
+		Principal: c.Principal, Server: c.Server, Host: c.Host, Action: action, Name: name, Role: c.Role, Now: c.Now,
+	}
+}
