@@ -67,6 +67,7 @@ func proxyCommand() *cobra.Command {
 	flags.StringSliceVar(&options.RedirectListen, "redirect-listen", nil, "addresses that firewall rules redirect to")
 	flags.StringVar(&options.CADir, "ca-dir", "", "directory for what clients need to trust the Pod's CA: ca.crt, bundle.crt, truststore.p12")
 	flags.StringVar(&options.CAKeyDir, "ca-key-dir", "", "directory that keeps the Pod's CA with its key over restarts; nobody else may read it")
+	flags.StringVar(&options.SessionKey, "session-key", "", "file with the keys that bind MCP sessions to callers, made when it is missing; default one in --ca-key-dir, else a key of this process")
 	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics and /status")
 	flags.StringVar(&options.ServiceAccountToken, "service-account-token", "/var/run/countersign/token/token", "projected token file for identity.source serviceAccount")
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")

@@ -1,6 +1,7 @@
 package authconfig
 
 import (
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -25,6 +26,8 @@ type Config struct {
 	Entities []byte
 	// Tools is tools.json, nil when absent.
 	Tools []byte
+	// Claims is claims.json, nil when absent.
+	Claims []byte
 	// CA is ca.pem, nil when absent.
 	CA []byte
 	// Hash is the hex SHA-256 of all keys and their contents.
@@ -48,6 +51,32 @@ type Upstream struct {
 	Region    string
 	Service   string
 	Guardrail Guardrail
+	// ScopeSource says where region and service come from.
+	ScopeSource ScopeSource
+	// ClientSessions lets clients choose session ids, as AgentCore runtimes do.
+	ClientSessions bool
+	// Meta is set in params._meta of every request.
+	Meta map[string]string
+	// Headers are AgentCore's, beside those that every request may have.
+	Headers Headers
+}
+
+// ScopeSource is where an upstream's signing scope comes from.
+type ScopeSource int
+
+// The sources. ScopeDefault is awsSts, for a host that says nothing of its
+// service: probably not what was meant.
+const (
+	ScopeWritten ScopeSource = iota
+	ScopeInferred
+	ScopeDefault
+)
+
+// Headers are headers of requests to an upstream, by their canonical names.
+type Headers struct {
+	// Allow are those that clients may send, Set those that the config sends.
+	Allow map[string]bool
+	Set   map[string]string
 }
 
 // Guardrail selects what STS is asked to add to every role session.
@@ -80,13 +109,21 @@ type Identity struct {
 
 // OIDC describes the issuer of bearer tokens.
 type OIDC struct {
-	Issuer         string
-	Audience       string
+	Issuer string
+	// Audiences are those of which a token must have one.
+	Audiences      []string
 	ResourceURL    string
 	RequiredScopes []string
 	// JWKSURL is empty when it is to be discovered.
 	JWKSURL   string
 	ClockSkew time.Duration
+	// Scopes are advertised in the resource's metadata.
+	Scopes []string
+	// AllowedOrigins are browser clients that may call a standalone sidecar.
+	AllowedOrigins []string
+	// TrustedProxies are the addresses whose X-Forwarded-Proto and
+	// X-Forwarded-Host are believed.
+	TrustedProxies []netip.Prefix
 }
 
 // ServiceAccount describes the projected token of the serviceAccount source.
@@ -107,7 +144,19 @@ type AWSSTS struct {
 	SessionDuration  time.Duration
 	SessionNameClaim string
 	Guardrail        Guardrail
+	OnUnusableClaim  OnUnusableClaim
 }
+
+// OnUnusableClaim says what a role claim of a form that cannot be matched means.
+type OnUnusableClaim string
+
+// The choices.
+const (
+	// UnusableDenies: the caller gets no role.
+	UnusableDenies OnUnusableClaim = "deny"
+	// UnusableFallsBack: the claim counts as missing.
+	UnusableFallsBack OnUnusableClaim = "fallback"
+)
 
 // RoleMapping gives a role to callers with a claim value or for whom a CEL
 // expression holds.
@@ -155,7 +204,9 @@ type Audit struct {
 
 // Limits bound what one sidecar does at once.
 type Limits struct {
-	MaxRequestBytes       int64
+	MaxRequestBytes int64
+	// MaxFilteredBytes bounds one list that is held to be filtered.
+	MaxFilteredBytes      int64
 	MaxConcurrentRequests int
 	UpstreamHeaderTimeout time.Duration
 }

@@ -98,7 +98,14 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, depth int) {
 	case reflect.Struct:
 		d.mapping(path, n, v, depth)
 	case reflect.Slice:
+		if v.Type() == oneOrMoreType && n.Kind == yaml.ScalarNode {
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			d.scalar(path, n, v.Index(0))
+			return
+		}
 		d.sequence(path, n, v, depth)
+	case reflect.Map:
+		d.stringMap(path, n, v)
 	default:
 		d.scalar(path, n, v)
 	}
@@ -137,6 +144,31 @@ func (d *decoder) sequence(path string, n *yaml.Node, v reflect.Value, depth int
 		d.value(fmt.Sprintf("%s[%d]", path, i), item, v.Index(i), depth+1)
 	}
 }
+
+// stringMap fills a map[string]string, whose names are the user's own.
+func (d *decoder) stringMap(path string, n *yaml.Node, v reflect.Value) {
+	if n.Kind != yaml.MappingNode {
+		d.wrongType(path, n, "a mapping")
+		return
+	}
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Content)/2))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := path + "." + key.Value
+		text := reflect.New(v.Type().Elem()).Elem()
+		switch {
+		case key.Kind != yaml.ScalarNode || key.Anchor != "" || value.Anchor != "":
+			d.errs.AddAt(at, nodePosition(key), "must be a name with a string")
+		case v.MapIndex(reflect.ValueOf(key.Value)).IsValid():
+			d.errs.AddAt(at, nodePosition(key), "is set twice")
+		default:
+			d.scalar(at, value, text)
+			v.SetMapIndex(reflect.ValueOf(key.Value), text)
+		}
+	}
+}
+
+var oneOrMoreType = reflect.TypeFor[oneOrMore]()
 
 var authorizationType = reflect.TypeFor[*wireAuthorization]()
 

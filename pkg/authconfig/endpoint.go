@@ -12,7 +12,13 @@ import (
 
 // awsDomain matches the domains under which AWS serves endpoints. The forms
 // are those of the partitions' dnsSuffix and dualStackDnsSuffix.
-var awsDomain = regexp.MustCompile(`^(?:api\.aws|amazonaws\.(?:com|com\.cn|eu)|api\.amazonwebservices\.com\.cn)$`)
+var awsDomain = regexp.MustCompile(`^(?:api\.aws|on\.aws|amazonaws\.(?:com|com\.cn|eu)|api\.amazonwebservices\.com\.cn)$`)
+
+// signingNames are the services whose name in host names is not the one that
+// they sign with.
+// https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+// https://docs.aws.amazon.com/vpc-lattice/latest/ug/sigv4-authenticated-requests.html
+var signingNames = map[string]string{"lambda-url": "lambda", "vpc-lattice-svcs": "vpc-lattice-svcs"}
 
 // regionForm matches us-east-1, us-gov-west-1, eusc-de-east-1, ...
 var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)
@@ -24,6 +30,8 @@ var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)
 //	aws-mcp.us-east-1.api.aws                                  aws-mcp
 //	id.gateway.bedrock-agentcore.eu-west-1.amazonaws.com       bedrock-agentcore
 //	vpce-1.bedrock-agentcore.eu-west-1.vpce.amazonaws.com      bedrock-agentcore
+//	id.lambda-url.eu-west-1.on.aws                             lambda
+//	name-id.7d67968.vpc-lattice-svcs.eu-west-1.on.aws          vpc-lattice-svcs
 func inferScope(host string) (region, service string) {
 	labels := strings.Split(strings.ToLower(host), ".")
 	for i := len(labels) - 1; i >= 1; i-- {
@@ -34,7 +42,15 @@ func inferScope(host string) (region, service string) {
 		if !awsDomain.MatchString(domain) {
 			return "", ""
 		}
-		return labels[i], strings.TrimSuffix(labels[i-1], "-fips")
+		service = strings.TrimSuffix(labels[i-1], "-fips")
+		if signs := signingNames[service]; signs != "" {
+			return labels[i], signs
+		}
+		if domain == "on.aws" {
+			// Many services have names here, for one customer's application.
+			return labels[i], ""
+		}
+		return labels[i], service
 	}
 	return "", ""
 }

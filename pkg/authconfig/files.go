@@ -19,6 +19,7 @@ const (
 	FileEntities = "entities.json"
 	FileTools    = "tools.json"
 	FileCA       = "ca.pem"
+	FileClaims   = "claims.json"
 	// PolicySuffix ends the keys that hold Cedar policies.
 	PolicySuffix = ".cedar"
 )

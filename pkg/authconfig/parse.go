@@ -35,14 +35,16 @@ func ParseAll(files Files) (*Config, Errors) {
 			config.Entities = []byte(text)
 		case name == FileTools:
 			config.Tools = []byte(text)
+		case name == FileClaims:
+			config.Claims = []byte(text)
 		case name == FileCA:
 			config.CA = []byte(text)
 			checkCertificates(text, &errs)
 		case strings.HasSuffix(name, PolicySuffix) && name != PolicySuffix:
 			config.PolicyFiles = append(config.PolicyFiles, PolicyFile{Name: name, Text: text})
 		default:
-			errs.Addf(name, "unknown key; an auth-config has %s, *%s, %s, %s and %s",
-				FileConfig, PolicySuffix, FileEntities, FileTools, FileCA)
+			errs.Addf(name, "unknown key; an auth-config has %s, *%s, %s, %s, %s and %s",
+				FileConfig, PolicySuffix, FileEntities, FileTools, FileClaims, FileCA)
 		}
 	}
 	if total > maxConfigBytes {

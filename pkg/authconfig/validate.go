@@ -21,10 +21,13 @@ const (
 	minTokenSeconds, maxTokenSeconds, defaultTokenSeconds = 600, 86400, 3600
 
 	minRequestBytes, maxRequestBytes, defaultRequestBytes = 1 << 10, 64 << 20, 4 << 20
-	maxConcurrent, defaultConcurrent                      = 65536, 512
-	maxHeaderTimeout, defaultHeaderTimeout                = time.Hour, 120 * time.Second
-	maxClockSkew, defaultClockSkew                        = 5 * time.Minute, 30 * time.Second
-	maxUpstreams, maxRoleMappings                         = 32, 256
+	// All lists that are held at once have 16 MiB.
+	minFilteredBytes, maxFilteredBytes, defaultFilteredBytes = 1 << 10, 16 << 20, 8 << 20
+	maxListEntries                                           = 64
+	maxConcurrent, defaultConcurrent                         = 65536, 512
+	maxHeaderTimeout, defaultHeaderTimeout                   = time.Hour, 120 * time.Second
+	maxClockSkew, defaultClockSkew                           = 5 * time.Minute, 30 * time.Second
+	maxUpstreams, maxRoleMappings                            = 32, 256
 	// AssumeRoleWithWebIdentity, PolicyArns.
 	maxPolicyARNs = 10
 )
@@ -122,6 +125,7 @@ func (v *validator) awsSTS(path string, wire *wireAWSSTS) {
 		RoleClaim:        orEmpty(wire.RoleClaim, "groups"),
 		SessionNameClaim: orEmpty(wire.SessionNameClaim, "sub"),
 		Guardrail:        oneOf(v, path+".guardrail", wire.Guardrail, "", GuardrailMCPOnly, GuardrailNone),
+		OnUnusableClaim:  oneOf(v, path+".onUnusableClaim", wire.OnUnusableClaim, UnusableDenies, UnusableDenies, UnusableFallsBack),
 	}
 	if wire.Region == "" {
 		v.failf(path+".region", "is required: it chooses the STS endpoint")
@@ -224,9 +228,20 @@ func (v *validator) upstream(path string, wire *wireUpstream) Upstream {
 			v.failf(path+".url", "the path has an empty or a dot segment")
 		}
 		region, service := inferScope(parsed.Hostname())
+		switch {
+		case wire.Service != "":
+			u.ScopeSource = ScopeWritten
+		case service != "":
+			u.ScopeSource = ScopeInferred
+		default:
+			u.ScopeSource = ScopeDefault
+		}
 		u.Region = orEmpty(u.Region, region)
 		u.Service = orEmpty(u.Service, service)
 	}
+	u.ClientSessions = wire.ClientSessions
+	u.Meta = v.meta(path+".meta", wire.Meta)
+	u.Headers = v.headers(path+".headers", &wire.Headers)
 	u.Region = orEmpty(u.Region, v.config.AWSSTS.Region)
 	u.Service = orEmpty(u.Service, v.config.AWSSTS.Service)
 	if wire.Region != "" && !regionForm.MatchString(wire.Region) {
@@ -330,6 +345,12 @@ func isHost(host string) bool {
 	return len(host) <= 253 && hostForm.MatchString(host)
 }
 
+// IsHostPort reports whether text is a host, perhaps with a port.
+func IsHostPort(text string) bool {
+	u, err := url.Parse("//" + text)
+	return err == nil && u.Host == text && u.User == nil && isHost(u.Hostname()) && isPort(u.Port())
+}
+
 func isPort(port string) bool {
 	number, err := strconv.Atoi(port)
 	return port == "" || err == nil && number > 0 && number < 1<<16
@@ -362,8 +383,11 @@ func (v *validator) identity(path string, wire *wireIdentity) {
 
 func (v *validator) oidc(path string, wire *wireOIDC, c *OIDC) {
 	v.url(path+".issuer", wire.Issuer, false)
-	if wire.Audience == "" {
+	if len(wire.Audience) == 0 || slices.Contains(wire.Audience, "") {
 		v.failf(path+".audience", "is required: tokens for other audiences must not work here")
+	}
+	if wire.AudienceClaim != "" && wire.AudienceClaim != "aud" {
+		v.failf(path+".audienceClaim", "%q works with an exchange only: AWS STS takes no token without aud", clip(wire.AudienceClaim))
 	}
 	if wire.ResourceURL != "" {
 		v.url(path+".resourceURL", wire.ResourceURL, true)
@@ -371,15 +395,30 @@ func (v *validator) oidc(path string, wire *wireOIDC, c *OIDC) {
 	if wire.JWKSURL != "" {
 		v.url(path+".jwksURL", wire.JWKSURL, true)
 	}
-	for i, scope := range wire.RequiredScopes {
-		if !scopeForm.MatchString(scope) {
-			v.failf(fmt.Sprintf("%s.requiredScopes[%d]", path, i), "%q is not a scope (RFC 6749, section 3.3)", clip(scope))
-		}
+	v.scopes(path+".requiredScopes", wire.RequiredScopes)
+	v.scopes(path+".scopes", wire.Scopes)
+	scopes := wire.Scopes
+	if len(scopes) == 0 {
+		scopes = wire.RequiredScopes
+	}
+	if len(scopes) == 0 {
+		// Identity providers refuse a login that asks for nothing.
+		scopes = []string{"openid"}
 	}
 	*c = OIDC{
-		Issuer: wire.Issuer, Audience: wire.Audience, ResourceURL: wire.ResourceURL,
+		Issuer: wire.Issuer, Audiences: wire.Audience, ResourceURL: wire.ResourceURL, Scopes: scopes,
+		AllowedOrigins: v.origins(path+".allowedOrigins", wire.AllowedOrigins),
+		TrustedProxies: v.prefixes(path+".trustedProxies", wire.TrustedProxies),
 		RequiredScopes: wire.RequiredScopes, JWKSURL: wire.JWKSURL,
 		ClockSkew: between(v, path+".clockSkew", wire.ClockSkew, defaultClockSkew, 0, maxClockSkew),
+	}
+}
+
+func (v *validator) scopes(path string, scopes []string) {
+	for i, scope := range scopes {
+		if !scopeForm.MatchString(scope) {
+			v.failf(fmt.Sprintf("%s[%d]", path, i), "%q is not a scope (RFC 6749, section 3.3)", clip(scope))
+		}
 	}
 }
 
@@ -403,6 +442,7 @@ func (v *validator) authorization(path string, wire *wireAuthorization) {
 func (v *validator) limits(path string, wire *wireLimits) {
 	v.config.Limits = Limits{
 		MaxRequestBytes:       int64(between(v, path+".maxRequestBytes", wire.MaxRequestBytes, defaultRequestBytes, minRequestBytes, maxRequestBytes)),
+		MaxFilteredBytes:      int64(between(v, path+".maxFilteredBytes", wire.MaxFilteredBytes, defaultFilteredBytes, minFilteredBytes, maxFilteredBytes)),
 		MaxConcurrentRequests: between(v, path+".maxConcurrentRequests", wire.MaxConcurrentRequests, defaultConcurrent, 1, maxConcurrent),
 		UpstreamHeaderTimeout: between(v, path+".upstreamHeaderTimeout", wire.UpstreamHeaderTimeout, defaultHeaderTimeout, time.Millisecond, maxHeaderTimeout),
 	}

@@ -26,6 +26,15 @@ type wireUpstream struct {
 	Region    string `yaml:"region"`
 	Service   string `yaml:"service"`
 	Guardrail string `yaml:"guardrail"`
+
+	ClientSessions bool              `yaml:"clientSessions"`
+	Meta           map[string]string `yaml:"meta"`
+	Headers        wireHeaders       `yaml:"headers"`
+}
+
+type wireHeaders struct {
+	Allow []string          `yaml:"allow"`
+	Set   map[string]string `yaml:"set"`
 }
 
 type wireIdentity struct {
@@ -36,12 +45,19 @@ type wireIdentity struct {
 
 type wireOIDC struct {
 	Issuer         string         `yaml:"issuer"`
-	Audience       string         `yaml:"audience"`
+	Audience       oneOrMore      `yaml:"audience"`
 	ResourceURL    string         `yaml:"resourceURL"`
 	RequiredScopes []string       `yaml:"requiredScopes"`
 	JWKSURL        string         `yaml:"jwksURL"`
 	ClockSkew      *time.Duration `yaml:"clockSkew"`
+	Scopes         []string       `yaml:"scopes"`
+	AllowedOrigins []string       `yaml:"allowedOrigins"`
+	TrustedProxies []string       `yaml:"trustedProxies"`
+	AudienceClaim  string         `yaml:"audienceClaim"`
 }
+
+// oneOrMore is a list that may be written as a single string.
+type oneOrMore []string
 
 type wireServiceAccount struct {
 	Audience          string `yaml:"audience"`
@@ -57,6 +73,7 @@ type wireAWSSTS struct {
 	SessionDuration  *int              `yaml:"sessionDuration"`
 	SessionNameClaim string            `yaml:"sessionNameClaim"`
 	Guardrail        string            `yaml:"guardrail"`
+	OnUnusableClaim  string            `yaml:"onUnusableClaim"`
 }
 
 type wireRoleMapping struct {
@@ -80,6 +97,7 @@ type wireAudit struct {
 
 type wireLimits struct {
 	MaxRequestBytes       *int           `yaml:"maxRequestBytes"`
+	MaxFilteredBytes      *int           `yaml:"maxFilteredBytes"`
 	MaxConcurrentRequests *int           `yaml:"maxConcurrentRequests"`
 	UpstreamHeaderTimeout *time.Duration `yaml:"upstreamHeaderTimeout"`
 }

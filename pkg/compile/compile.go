@@ -10,6 +10,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/identity"
+	"github.com/countersign-io/countersign/pkg/mcp"
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/rolemap"
 )
@@ -19,6 +20,8 @@ type Compiled struct {
 	*authconfig.Config
 	Roles      *rolemap.Mapper
 	Authorizer *authorize.Authorizer
+	// ParamHeaders are the arguments that headers repeat, by tool.
+	ParamHeaders map[string][]mcp.ParamHeader
 	// Warnings are things that are allowed and probably not meant.
 	Warnings []string
 
@@ -34,11 +37,11 @@ func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 		return nil, errs.AsError()
 	}
 	config := &Compiled{Config: parsed}
-	var more authconfig.Errors
-	config.Roles, more = rolemap.Compile(&parsed.AWSSTS)
-	errs = append(errs, more...)
 	policies, warnings, more := policy.Compile(parsed, pod)
 	config.Authorizer, config.Warnings = authorize.New(policies), warnings
+	config.ParamHeaders = policy.ParamHeaders(parsed.Tools)
+	errs = append(errs, more...)
+	config.Roles, more = rolemap.Compile(&parsed.AWSSTS, policies.NamesGroups())
 	errs = append(errs, more...)
 	errs = append(errs, config.compileSessionPolicies()...)
 	if err := errs.AsError(); err != nil {

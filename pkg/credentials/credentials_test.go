@@ -308,7 +308,10 @@ func TestErrorsOfSTSAreClassed(t *testing.T) {
 		asked   int
 	}{
 		{403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", KindAccessDenied, 1},
-		{400, "InvalidIdentityToken", "Incorrect token audience", KindInvalidToken, 1},
+		{400, "InvalidIdentityToken", "Incorrect token audience", KindIdentityProvider, 1},
+		{400, "InvalidIdentityToken", "No OpenIDConnect provider found in your account for https://idp.example.com", KindIdentityProvider, 1},
+		{400, "InvalidIdentityToken", "Token is expired: Current date/time 1 must be before the expiration date/time 0", KindInvalidToken, 1},
+		{400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider", KindUnavailable, 1},
 		{400, "ExpiredTokenException", "Token expired", KindInvalidToken, 1},
 		{400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider, please reference", KindUnavailable, 1},
 		{400, "IDPCommunicationError", "x", KindUnavailable, 2},

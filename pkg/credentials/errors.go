@@ -19,8 +19,11 @@ type Kind string
 const (
 	// KindAccessDenied: the role's trust policy does not let this caller in.
 	KindAccessDenied Kind = "access_denied"
-	// KindInvalidToken: STS refuses the token.
+	// KindInvalidToken: STS refuses the token; another one may do.
 	KindInvalidToken Kind = "invalid_token"
+	// KindIdentityProvider: STS trusts no such issuer or audience. No other token
+	// will do: the operator has to look at IAM.
+	KindIdentityProvider Kind = "identity_provider"
 	// KindUnavailable: STS or the identity provider cannot answer now.
 	KindUnavailable Kind = "unavailable"
 	// KindOther: anything else; somebody has to look at it.
@@ -56,10 +59,9 @@ func kindOf(err error) Kind {
 	switch {
 	case code == "AccessDenied":
 		return KindAccessDenied
-	case code == "InvalidIdentityToken" && strings.Contains(strings.ToLower(api.ErrorMessage()), "verification key"):
-		// STS could not fetch the issuer's keys: the token may be good.
-		return KindUnavailable
-	case code == "InvalidIdentityToken", code == "ExpiredToken":
+	case code == "InvalidIdentityToken":
+		return kindOfInvalidToken(strings.ToLower(api.ErrorMessage()))
+	case code == "ExpiredToken":
 		return KindInvalidToken
 	case code == "IDPCommunicationError", isThrottling(api.ErrorCode()):
 		return KindUnavailable
@@ -69,6 +71,19 @@ func kindOf(err error) Kind {
 		return KindUnavailable
 	}
 	return KindOther
+}
+
+// kindOfInvalidToken tells apart what STS puts under one code: keys that it could
+// not fetch, an expired token, and a provider, audience or issuer that IAM does not
+// know.
+func kindOfInvalidToken(message string) Kind {
+	switch {
+	case strings.Contains(message, "verification key"):
+		return KindUnavailable
+	case strings.Contains(message, "expire"):
+		return KindInvalidToken
+	}
+	return KindIdentityProvider
 }
 
 // isRefusalStatus is false for 0, which stands for no answer at all.

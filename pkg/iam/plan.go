@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,10 +29,11 @@ type Plan struct {
 
 // Account is one AWS account of the config's roles.
 type Account struct {
-	ID        string   `json:"account"`
-	Partition string   `json:"partition"`
-	Provider  Provider `json:"provider"`
-	Roles     []*Role  `json:"roles"`
+	ID        string `json:"account"`
+	Partition string `json:"partition"`
+	// Provider is nil for issuers that IAM knows by itself.
+	Provider *Provider `json:"provider,omitempty"`
+	Roles    []*Role   `json:"roles"`
 	// Commands are the lines for the AWS command line, in order.
 	Commands Commands `json:"commands"`
 }
@@ -78,11 +80,11 @@ const minMaxSession = 3600
 
 // NewPlan derives the plan of a valid auth-config.
 func NewPlan(config *authconfig.Config, options Options) (*Plan, error) {
-	issuer, audience, err := issuerOf(config, options.Issuer)
+	issuer, audiences, err := issuerOf(config, options.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{config: config, options: options, issuer: issuer, audience: audience, plan: &Plan{Warnings: []string{}}, given: map[string]int{}, narrowed: map[string]int{}}
+	p := &planner{config: config, options: options, issuer: issuer, audiences: audiences, plan: &Plan{Warnings: []string{}}, given: map[string]int{}, narrowed: map[string]int{}}
 	p.guarded = !slices.ContainsFunc(config.Upstreams, func(u authconfig.Upstream) bool { return u.Guardrail != authconfig.GuardrailMCPOnly })
 	if !config.AWSSTS.FallbackRole.IsZero() {
 		p.role(config.AWSSTS.FallbackRole)
@@ -101,29 +103,30 @@ func NewPlan(config *authconfig.Config, options Options) (*Plan, error) {
 
 // issuerOf gives the issuer as IAM names it: without scheme, with its path.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
-func issuerOf(config *authconfig.Config, flag string) (*url.URL, string, error) {
-	text, audience := config.Identity.OIDC.Issuer, config.Identity.OIDC.Audience
+func issuerOf(config *authconfig.Config, flag string) (*url.URL, []string, error) {
+	text, audiences := config.Identity.OIDC.Issuer, config.Identity.OIDC.Audiences
 	if config.Identity.Source == authconfig.SourceServiceAccount {
-		text, audience = flag, config.Identity.ServiceAccount.Audience
+		text, audiences = flag, []string{config.Identity.ServiceAccount.Audience}
 		if flag == "" {
-			return nil, "", errors.New("--issuer is required with identity.source serviceAccount: the issuer that " +
+			return nil, nil, errors.New("--issuer is required with identity.source serviceAccount: the issuer that " +
 				"`kubectl get --raw /.well-known/openid-configuration` tells")
 		}
 	} else if flag != "" && flag != text {
-		return nil, "", fmt.Errorf("--issuer %q is not spec.identity.oidc.issuer, %q", flag, text)
+		return nil, nil, fmt.Errorf("--issuer %q is not spec.identity.oidc.issuer, %q", flag, text)
 	}
 	issuer, err := url.Parse(text)
 	if err != nil || issuer.Scheme != "https" || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" || issuer.User != nil {
-		return nil, "", fmt.Errorf("the issuer %q is not an https URL that IAM takes", text)
+		return nil, nil, fmt.Errorf("the issuer %q is not an https URL that IAM takes", text)
 	}
-	return issuer, audience, nil
+	return issuer, audiences, nil
 }
 
 type planner struct {
-	config   *authconfig.Config
-	options  Options
-	issuer   *url.URL
-	audience string
+	config  *authconfig.Config
+	options Options
+	issuer  *url.URL
+	// audiences are those of the tokens that STS is given.
+	audiences []string
 	// given counts by which mappings, and as the fallback, a role is given; narrowed
 	// by how many with a session policy.
 	given, narrowed map[string]int
@@ -135,6 +138,26 @@ type planner struct {
 
 func (p *planner) warnf(format string, args ...any) {
 	p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf(format, args...))
+}
+
+// builtInProviders are the issuers that IAM trusts without an OIDC provider of the
+// account, with the condition key that holds the audience. For Google the key aud
+// is the token's azp.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+var builtInProviders = map[string]string{
+	"accounts.google.com": "aud", "cognito-identity.amazonaws.com": "aud", "www.amazon.com": "app_id", "graph.facebook.com": "app_id",
+}
+
+// isBuiltIn reports whether IAM knows the issuer by itself.
+func (p *planner) isBuiltIn() bool { return builtInProviders[p.issuerName()] != "" }
+
+// audienceKey is the condition key that holds a token's audience.
+func (p *planner) audienceKey() string {
+	key := builtInProviders[p.issuerName()]
+	if key == "" {
+		key = "aud"
+	}
+	return p.issuerName() + ":" + key
 }
 
 // issuerName is the issuer without its scheme, which is how IAM's ARNs and
@@ -149,10 +172,13 @@ func (p *planner) account(role authconfig.RoleARN) *Account {
 			return a
 		}
 	}
-	a := &Account{ID: role.Account(), Partition: role.Partition(), Provider: Provider{
-		ARN: "arn:" + role.Partition() + ":iam::" + role.Account() + ":oidc-provider/" + p.issuerName(),
-		URL: p.issuer.String(), ClientIDs: []string{p.audience},
-	}}
+	a := &Account{ID: role.Account(), Partition: role.Partition()}
+	if !p.isBuiltIn() {
+		a.Provider = &Provider{
+			ARN: "arn:" + role.Partition() + ":iam::" + role.Account() + ":oidc-provider/" + p.issuerName(),
+			URL: p.issuer.String(), ClientIDs: p.audiences,
+		}
+	}
 	p.plan.Accounts = append(p.plan.Accounts, a)
 	return a
 }
@@ -249,21 +275,36 @@ func marshal(value any) jsontext.Value {
 
 // statement has its members in the order in which people write them.
 type statement struct {
-	Sid       string                       `json:"Sid,omitempty"`
-	Effect    string                       `json:"Effect"`
-	Principal map[string]string            `json:"Principal,omitempty"`
-	Action    []string                     `json:"Action"`
-	Resource  []string                     `json:"Resource,omitempty"`
-	Condition map[string]map[string]string `json:"Condition,omitempty"`
+	Sid       string            `json:"Sid,omitempty"`
+	Effect    string            `json:"Effect"`
+	Principal map[string]string `json:"Principal,omitempty"`
+	Action    []string          `json:"Action"`
+	Resource  []string          `json:"Resource,omitempty"`
+	Condition conditions        `json:"Condition,omitempty"`
+}
+
+// conditions are operators with their keys and the values of these: one string or
+// several.
+type conditions map[string]map[string]any
+
+func oneOrSeveral(values []string) any {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return values
 }
 
 func (p *planner) trust(account *Account) jsontext.Value {
-	conditions := map[string]map[string]string{"StringEquals": {p.issuerName() + ":aud": p.audience}}
+	conditions := conditions{"StringEquals": {p.audienceKey(): oneOrSeveral(p.audiences)}}
 	if p.config.Identity.Source == authconfig.SourceServiceAccount && p.options.Namespace != "" {
-		conditions["StringLike"] = map[string]string{p.issuerName() + ":sub": "system:serviceaccount:" + p.options.Namespace + ":*"}
+		conditions["StringLike"] = map[string]any{p.issuerName() + ":sub": "system:serviceaccount:" + p.options.Namespace + ":*"}
+	}
+	federated := p.issuerName()
+	if account.Provider != nil {
+		federated = account.Provider.ARN
 	}
 	return marshal(statement{
-		Effect: "Allow", Principal: map[string]string{"Federated": account.Provider.ARN},
+		Effect: "Allow", Principal: map[string]string{"Federated": federated},
 		Action: []string{"sts:AssumeRoleWithWebIdentity"}, Condition: conditions,
 	})
 }
@@ -275,7 +316,7 @@ func (p *planner) basePermissions(account *Account) []jsontext.Value {
 	if slices.ContainsFunc(p.config.Upstreams, authconfig.Upstream.IsManagedByAWS) {
 		statements = append(statements, marshal(statement{
 			Sid: "WhoAmIThroughMCP", Effect: "Allow", Action: []string{"sts:GetCallerIdentity"}, Resource: []string{"*"},
-			Condition: map[string]map[string]string{"Bool": {"aws:ViaAWSMCPService": "true"}},
+			Condition: conditions{"Bool": {"aws:ViaAWSMCPService": "true"}},
 		}))
 	}
 	for _, u := range p.config.Upstreams {
@@ -328,6 +369,9 @@ func (p *planner) finish() error {
 			}
 		}
 	}
+	if p.isBuiltIn() {
+		p.warnf("IAM knows the issuer %s by itself: no OIDC provider is made", p.issuerName())
+	}
 	if p.issuer.Port() != "" {
 		p.warnf("the issuer has a port; IAM takes no OIDC provider whose URL has one")
 	}
@@ -335,11 +379,19 @@ func (p *planner) finish() error {
 		p.warnf("not every upstream has guardrail mcpOnly, so the roles do not deny what comes past an AWS MCP server: a leaked credential can be used directly")
 	}
 	if p.config.Identity.Source == authconfig.SourceBearer {
-		p.warnf("a trust policy sees issuer and audience, not groups: whoever holds a token for audience %q can ask STS for any of these roles without the sidecar; give each role only what everybody with such a token may do through MCP, or add conditions on sub",
-			p.audience)
+		p.warnf("a trust policy sees issuer and audience, not groups: whoever holds a token for audience %s can ask STS for any of these roles without the sidecar; "+
+			"give each role only what everybody with such a token may do through MCP, or add conditions on sub", p.quotedAudiences())
 	} else if p.options.Namespace == "" {
-		p.warnf("every service account of the cluster can get a token for audience %q and so these roles; add a StringLike condition on %s:sub to the trust policies",
-			p.audience, p.issuerName())
+		p.warnf("every service account of the cluster can get a token for audience %s and so these roles; "+
+			"add a StringLike condition on %s:sub to the trust policies", p.quotedAudiences(), p.issuerName())
 	}
 	return nil
+}
+
+func (p *planner) quotedAudiences() string {
+	quoted := make([]string, len(p.audiences))
+	for i, audience := range p.audiences {
+		quoted[i] = strconv.Quote(audience)
+	}
+	return strings.Join(quoted, " or ")
 }

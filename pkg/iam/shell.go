@@ -22,7 +22,11 @@ const policyName = "countersign"
 
 func commands(a *Account) Commands {
 	var c Commands
-	c.Create = append(c.Create, aws("iam", "create-open-id-connect-provider", "--url", a.Provider.URL, "--client-id-list", a.Provider.ClientIDs[0]))
+	if a.Provider != nil {
+		words := append([]string{"iam", "create-open-id-connect-provider", "--url", a.Provider.URL, "--client-id-list"}, a.Provider.ClientIDs...)
+		c.Create = append(c.Create, aws(words...))
+		c.RemoveProvider = []string{aws("iam", "delete-open-id-connect-provider", "--open-id-connect-provider-arn", a.Provider.ARN)}
+	}
 	for _, r := range a.Roles {
 		c.Create = append(c.Create,
 			aws("iam", "create-role", "--path", r.Path, "--role-name", r.Name, "--max-session-duration", strconv.Itoa(r.MaxSessionDuration),
@@ -36,7 +40,6 @@ func commands(a *Account) Commands {
 			aws("iam", "delete-role-policy", "--role-name", r.Name, "--policy-name", policyName),
 			aws("iam", "delete-role", "--role-name", r.Name))
 	}
-	c.RemoveProvider = []string{aws("iam", "delete-open-id-connect-provider", "--open-id-connect-provider-arn", a.Provider.ARN)}
 	return c
 }
 
@@ -89,6 +92,9 @@ found=
 			action string
 			lines  []string
 		}{{"create", createOrUpdate(a)}, {"remove", removeIfThere(a)}, {"remove-provider", a.Commands.RemoveProvider}} {
+			if len(step.lines) == 0 {
+				continue
+			}
 			fmt.Fprintf(&b, "if [ \"$account $action\" = %s ]; then\n  found=yes\n", shellQuote(a.ID+" "+step.action))
 			for _, line := range step.lines {
 				b.WriteString("  " + line + "\n")
@@ -118,13 +124,14 @@ func removeIfThere(a *Account) []string {
 
 // createOrUpdate are the create commands, made to be run again.
 func createOrUpdate(a *Account) []string {
-	provider := shellQuote(a.Provider.ARN)
-	lines := []string{
-		"if aws iam get-open-id-connect-provider --open-id-connect-provider-arn " + provider + " >/dev/null 2>&1; then",
-		"  " + aws("iam", "add-client-id-to-open-id-connect-provider", "--open-id-connect-provider-arn", a.Provider.ARN, "--client-id", a.Provider.ClientIDs[0]),
-		"else",
-		"  " + a.Commands.Create[0],
-		"fi",
+	var lines []string
+	if p := a.Provider; p != nil {
+		lines = append(lines, "if "+aws("iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", p.ARN)+" >/dev/null 2>&1; then")
+		for _, client := range p.ClientIDs {
+			lines = append(lines, "  "+aws("iam", "add-client-id-to-open-id-connect-provider",
+				"--open-id-connect-provider-arn", p.ARN, "--client-id", client))
+		}
+		lines = append(lines, "else", "  "+a.Commands.Create[0], "fi")
 	}
 	for _, r := range a.Roles {
 		lines = append(lines,

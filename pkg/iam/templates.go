@@ -50,15 +50,17 @@ func (p *Plan) WriteCloudFormation(w io.Writer) error {
 	for _, a := range p.Accounts {
 		inAccount, makesProvider := "In"+a.ID, "MakesProviderIn"+a.ID
 		conditions = append(conditions,
-			member{inAccount, map[string]any{"Fn::Equals": []any{map[string]any{"Ref": "AWS::AccountId"}, a.ID}}},
-			member{makesProvider, map[string]any{"Fn::And": []any{
+			member{inAccount, map[string]any{"Fn::Equals": []any{map[string]any{"Ref": "AWS::AccountId"}, a.ID}}})
+		if a.Provider != nil {
+			conditions = append(conditions, member{makesProvider, map[string]any{"Fn::And": []any{
 				map[string]any{"Condition": inAccount},
 				map[string]any{"Fn::Equals": []any{map[string]any{"Ref": "CreateProvider"}, "true"}},
 			}}})
-		resources = append(resources, member{"Provider" + a.ID, object{
-			{"Type", "AWS::IAM::OIDCProvider"}, {"Condition", makesProvider},
-			{"Properties", object{{"Url", a.Provider.URL}, {"ClientIdList", a.Provider.ClientIDs}}},
-		}})
+			resources = append(resources, member{"Provider" + a.ID, object{
+				{"Type", "AWS::IAM::OIDCProvider"}, {"Condition", makesProvider},
+				{"Properties", object{{"Url", a.Provider.URL}, {"ClientIdList", a.Provider.ClientIDs}}},
+			}})
+		}
 		for n, r := range a.Roles {
 			resources = append(resources, member{fmt.Sprintf("Role%d%s%s", n+1, notAlphanumeric.ReplaceAllString(r.Name, ""), a.ID), object{
 				{"Type", "AWS::IAM::Role"}, {"Condition", inAccount},
@@ -111,9 +113,11 @@ data "aws_caller_identity" "current" {}
 `)
 	for _, a := range p.Accounts {
 		here := fmt.Sprintf("data.aws_caller_identity.current.account_id == %s", hclString(a.ID))
-		fmt.Fprintf(&b, "\nresource \"aws_iam_openid_connect_provider\" \"countersign_%s\" {\n", a.ID)
-		fmt.Fprintf(&b, "  count          = var.create_provider && %s ? 1 : 0\n  url            = %s\n  client_id_list = [%s]\n}\n",
-			here, hclString(a.Provider.URL), hclString(a.Provider.ClientIDs[0]))
+		if a.Provider != nil {
+			fmt.Fprintf(&b, "\nresource \"aws_iam_openid_connect_provider\" \"countersign_%s\" {\n", a.ID)
+			fmt.Fprintf(&b, "  count          = var.create_provider && %s ? 1 : 0\n  url            = %s\n  client_id_list = %s\n}\n",
+				here, hclString(a.Provider.URL), hclStrings(a.Provider.ClientIDs))
+		}
 		for n, r := range a.Roles {
 			label := fmt.Sprintf("countersign_%s_%d", a.ID, n+1)
 			fmt.Fprintf(&b, "\nresource \"aws_iam_role\" %q {\n  count                = %s ? 1 : 0\n  name                 = %s\n  path                 = %s\n  max_session_duration = %d\n  assume_role_policy   = %s\n}\n",
@@ -135,6 +139,14 @@ var hclTemplate = strings.NewReplacer("${", "$${", "%{", "%%{")
 
 func hclString(s string) string {
 	return hclTemplate.Replace(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`)
+}
+
+func hclStrings(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = hclString(text)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 func heredoc(d Document) string {

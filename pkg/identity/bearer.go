@@ -50,7 +50,8 @@ func NewBearer(ctx context.Context, config authconfig.OIDC, client *http.Client)
 		config: config, keys: keys, verified: verified,
 		// Expiry is checked here, where the configured skew is known.
 		verifier: oidc.NewVerifier(config.Issuer, keys, &oidc.Config{
-			ClientID: config.Audience, SupportedSigningAlgs: algorithms, SkipExpiryCheck: true,
+			// So is the audience, of which there may be several.
+			SkipClientIDCheck: true, SupportedSigningAlgs: algorithms, SkipExpiryCheck: true,
 		}),
 	}
 }
@@ -76,7 +77,7 @@ func (b *Bearer) authenticate(ctx context.Context, raw string) (*Caller, error) 
 	}
 	result := b.pending.DoChan(string(token.digest[:]), func() (any, error) {
 		// One caller who goes away must not fail the others.
-		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*fetchTimeout)
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*fetchTimeout+unknownKeyWait)
 		defer cancel()
 		return b.verify(detached, token)
 	})
@@ -92,7 +93,7 @@ func (b *Bearer) authenticate(ctx context.Context, raw string) (*Caller, error) 
 func bearerToken(values []string) (string, error) {
 	switch len(values) {
 	case 0:
-		return "", &TokenError{Description: "the request has no Authorization header"}
+		return "", &TokenError{Description: "the request has no Authorization header", NotSent: true}
 	case 1:
 	default:
 		return "", &TokenError{Description: "the request has several Authorization headers"}
@@ -150,20 +151,48 @@ func (b *Bearer) read(token Token) (*Caller, error) {
 	if stringClaim(claims, "iss") != b.config.Issuer {
 		return nil, &TokenError{Description: "the token's iss is not the issuer that this resource trusts"}
 	}
-	if !slices.Contains(stringsClaim(claims, "aud"), b.config.Audience) {
-		return nil, &TokenError{Description: "the token's aud does not hold this resource's audience"}
+	if err := b.checkAudience(claims); err != nil {
+		return nil, err
 	}
 	expiry, err := b.checkTimes(claims)
 	if err != nil {
 		return nil, err
 	}
-	subject := stringClaim(claims, "sub")
-	if subject == "" {
-		return nil, &TokenError{Description: "the token has no sub"}
+	subject, err := subjectClaim(claims)
+	if err != nil {
+		return nil, err
 	}
 	return &Caller{
 		Issuer: b.config.Issuer, Subject: subject, Scopes: scopes(claims), Claims: claims, Expiry: expiry, Token: token,
 	}, nil
+}
+
+func (b *Bearer) checkAudience(claims map[string]any) error {
+	if _, present := claims["aud"]; !present {
+		// Cognito's access tokens are such.
+		return &TokenError{Description: "the token has no aud, and AWS STS takes no token without one"}
+	}
+	audiences := stringsClaim(claims, "aud")
+	if !slices.ContainsFunc(b.config.Audiences, func(ours string) bool { return slices.Contains(audiences, ours) }) {
+		return &TokenError{Description: "the token's aud does not hold this resource's audience"}
+	}
+	return nil
+}
+
+// subjectClaim reads sub, which is a string (RFC 7519, section 4.1.2).
+func subjectClaim(claims map[string]any) (string, error) {
+	switch sub := claims["sub"].(type) {
+	case string:
+		if sub == "" {
+			return "", &TokenError{Description: "the token's sub is empty"}
+		}
+		return sub, nil
+	case nil:
+		return "", &TokenError{Description: "the token has no sub"}
+	case int64, float64:
+		return "", &TokenError{Description: "the token's sub is a number; it has to be a string"}
+	}
+	return "", &TokenError{Description: "the token's sub is not a string"}
 }
 
 func (b *Bearer) checkTimes(claims map[string]any) (time.Time, error) {

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// MaxTokenBytes bounds a token; HTTP servers commonly bound all headers to 8 or
-// 16 KiB, and STS takes web identity tokens up to 20 000 characters.
-const MaxTokenBytes = 16 << 10
+// MaxTokenBytes bounds a token: STS takes web identity tokens up to 20 000
+// characters.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const MaxTokenBytes = 20_000
 
 // Token is a caller's OIDC token. It prints as a placeholder.
 type Token struct {
@@ -63,6 +64,9 @@ type TokenError struct {
 	// Description is for the caller; it names the fault and quotes nothing
 	// secret.
 	Description string
+	// NotSent is set when the request brought no token at all: RFC 6750, section
+	// 3.1, wants no error code then.
+	NotSent bool
 }
 
 func (e *TokenError) Error() string { return e.Description }

@@ -28,6 +28,9 @@ func readUnverified(raw string) (*unverified, error) {
 	if len(parts) != 3 {
 		return nil, errNotJWT
 	}
+	if _, err := decodePart(parts[2]); err != nil {
+		return nil, err
+	}
 	header, err := decodeObject(parts[0])
 	if err != nil {
 		return nil, err
@@ -40,10 +43,26 @@ func readUnverified(raw string) (*unverified, error) {
 	return &unverified{algorithm: algorithm, claims: claims}, nil
 }
 
-func decodeObject(encoded string) (map[string]any, error) {
-	text, err := base64.RawURLEncoding.DecodeString(encoded)
+// errSpelling is for a token that could be written in another way and be the
+// same: each way would be exchanged and remembered anew.
+var errSpelling = errors.New("the token's Base64 is not written in the one canonical way")
+
+// decodePart takes Base64 without padding, line ends and unused bits that are set.
+func decodePart(encoded string) ([]byte, error) {
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
 	if err != nil {
 		return nil, errNotJWT
+	}
+	if base64.RawURLEncoding.EncodeToString(text) != encoded {
+		return nil, errSpelling
+	}
+	return text, nil
+}
+
+func decodeObject(encoded string) (map[string]any, error) {
+	text, err := decodePart(encoded)
+	if err != nil {
+		return nil, err
 	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
 	value, err := readClaim(decoder, 0)

@@ -20,7 +20,7 @@ import (
 
 func bearer(t *testing.T, issuer *standin.Issuer, edit func(*authconfig.OIDC)) *Bearer {
 	t.Helper()
-	config := authconfig.OIDC{Issuer: issuer.URL, Audience: "aud", ClockSkew: 30 * time.Second}
+	config := authconfig.OIDC{Issuer: issuer.URL, Audiences: []string{"aud"}, ClockSkew: 30 * time.Second}
 	if edit != nil {
 		edit(&config)
 	}
@@ -211,7 +211,7 @@ func TestAVerifiedTokenEndsWithItsKey(t *testing.T) {
 	issuer.AddKey(jose.RS256)
 	issuer.DropKeys()
 	// The refresh that comes every five minutes.
-	if err := b.keys.fetch(t.Context(), false, nil); err != nil {
+	if err := b.keys.await(t.Context(), b.keys.begin()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Authenticate(t.Context(), token); err == nil {
@@ -281,7 +281,7 @@ func TestMetadataURLPutsTheWellKnownPathBeforeThePath(t *testing.T) {
 }
 
 func TestAChallengeKeepsItsQuotes(t *testing.T) {
-	_, challenge := Challenge(&TokenError{Description: "a \"b\"\r\nSet-Cookie: x"}, "https://x/\"y")
+	_, challenge := Challenge(&TokenError{Description: "a \"b\"\r\nSet-Cookie: x"}, "https://x/\"y", nil)
 	if strings.ContainsAny(challenge, "\r\n") || strings.Count(challenge, `"`) != 6 {
 		t.Error(challenge)
 	}

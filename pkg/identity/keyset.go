@@ -28,6 +28,10 @@ const (
 	keyRefresh = 5 * time.Minute
 	// unknownKeyPause is the least time between two fetches that tokens cause.
 	unknownKeyPause = 10 * time.Second
+	// unknownKeyWait is how long a token with an unknown key waits for the next
+	// fetch, maxUnknownKeyWaits how many tokens wait at once: a forged one is enough.
+	unknownKeyWait     = 5 * time.Second
+	maxUnknownKeyWaits = 64
 	// fetchTimeout bounds one discovery and one key fetch together.
 	fetchTimeout = 5 * time.Second
 	maxKeySet    = 256 << 10
@@ -93,10 +97,12 @@ type keySet struct {
 	attempted  time.Time
 	attemptErr error
 	inFlight   chan struct{}
+	// waits bounds the tokens that wait for the next fetch.
+	waits chan struct{}
 }
 
 func newKeySet(issuer, jwksURL string, client *http.Client) *keySet {
-	return &keySet{issuer: issuer, jwksURL: jwksURL, client: client}
+	return &keySet{issuer: issuer, jwksURL: jwksURL, client: client, waits: make(chan struct{}, maxUnknownKeyWaits)}
 }
 
 // run refreshes keys until ctx ends. While the issuer cannot be reached the
@@ -106,7 +112,7 @@ func (k *keySet) run(ctx context.Context) {
 		wait := unknownKeyPause
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
-			_ = k.fetch(ctx, false, nil) // logged where it is fetched
+			_ = k.await(ctx, k.begin()) // logged where it is fetched
 		}
 		if left := keyRefresh - k.age(); left > 0 {
 			wait = left
@@ -127,36 +133,24 @@ func (k *keySet) age() time.Duration {
 	return keyRefresh
 }
 
-// fetch gets the keys. On demand of a token, for which the keys seen did not do,
-// it does so at most once in unknownKeyPause and gives the last outcome
-// otherwise. Everybody who comes
-// while a fetch is under way waits for it; it outlives the one who began it.
-func (k *keySet) fetch(ctx context.Context, onDemand bool, seen *publishedKeys) error {
+// begin starts a fetch unless one is under way; the result is closed at its end.
+// A fetch outlives the one who began it.
+func (k *keySet) begin() <-chan struct{} {
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.beginLocked()
+}
+
+func (k *keySet) beginLocked() <-chan struct{} {
 	if k.inFlight == nil {
-		if onDemand {
-			if k.current.Load() != seen {
-				// Newer keys came while the token was looked at.
-				defer k.mu.Unlock()
-				return nil
-			}
-			// The first keys are no answer to an unknown one: a key that is new
-			// right after start is asked for at once.
-			last := &k.demanded
-			if seen == nil {
-				last = &k.attempted
-			}
-			if time.Since(*last) < unknownKeyPause {
-				defer k.mu.Unlock()
-				return k.attemptErr
-			}
-			*last = time.Now()
-		}
 		k.inFlight = make(chan struct{})
-		go k.fetchNow(context.WithoutCancel(ctx))
+		go k.fetchNow(context.Background())
 	}
-	done := k.inFlight
-	k.mu.Unlock()
+	return k.inFlight
+}
+
+// await waits for the end of a fetch and gives its outcome.
+func (k *keySet) await(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -165,6 +159,76 @@ func (k *keySet) fetch(ctx context.Context, onDemand bool, seen *publishedKeys) 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.attemptErr
+}
+
+var errKeysLater = errors.New("the issuer's keys were fetched a moment ago; a new key will be known soon")
+
+// demand gets newer keys than seen, for a token whose key is not among those. A
+// token causes a fetch at most once in unknownKeyPause; in between it waits for
+// the next one, so that a key which is new is not refused because of a forged
+// token that came before.
+func (k *keySet) demand(ctx context.Context, seen *publishedKeys) error {
+	deadline := time.Now().Add(unknownKeyWait)
+	for {
+		done, left, err := k.tryDemand(seen)
+		switch {
+		case err != nil || done == nil && left == 0:
+			return err
+		case done != nil:
+			return k.await(ctx, done)
+		}
+		if err := k.pause(ctx, min(left, time.Until(deadline))); err != nil {
+			return err
+		}
+		if !time.Now().Before(deadline) && k.current.Load() == seen {
+			return errKeysLater
+		}
+	}
+}
+
+// tryDemand gives the fetch to wait for, or how long until one may begin; neither
+// when newer keys are there.
+func (k *keySet) tryDemand(seen *publishedKeys) (done <-chan struct{}, left time.Duration, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.inFlight != nil {
+		return k.inFlight, 0, nil
+	}
+	if k.current.Load() != seen {
+		return nil, 0, nil
+	}
+	// The first keys are no answer to an unknown one: a key that is new right
+	// after start is asked for at once.
+	last := &k.demanded
+	if seen == nil {
+		last = &k.attempted
+	}
+	if left = unknownKeyPause - time.Since(*last); left <= 0 {
+		*last = time.Now()
+		return k.beginLocked(), 0, nil
+	}
+	if seen == nil {
+		// There are no keys at all: the issuer cannot be reached.
+		return nil, 0, k.attemptErr
+	}
+	return nil, left, nil
+}
+
+func (k *keySet) pause(ctx context.Context, length time.Duration) error {
+	select {
+	case k.waits <- struct{}{}:
+		defer func() { <-k.waits }()
+	default:
+		return errKeysLater
+	}
+	timer := time.NewTimer(max(length, 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the issuer's keys: %w", ctx.Err())
+	}
 }
 
 func (k *keySet) fetchNow(ctx context.Context) {
@@ -264,8 +328,8 @@ func parseKeys(body []byte) (*publishedKeys, error) {
 	}
 	published := &publishedKeys{prints: map[thumbprint]struct{}{}, fetched: time.Now()}
 	for _, text := range document.Keys {
-		var key jose.JSONWebKey
-		if key.UnmarshalJSON(text) != nil || !isSigningKey(&key) || len(published.keys) == maxKeys {
+		key, ok := parseKey(text)
+		if !ok || len(published.keys) == maxKeys {
 			continue
 		}
 		print, err := printOf(&key)
@@ -279,6 +343,39 @@ func parseKeys(body []byte) (*publishedKeys, error) {
 		return nil, errors.New("parse keys: the issuer publishes no RSA or EC signing key")
 	}
 	return published, nil
+}
+
+// parseKey reads an RSA or EC key by the members that make it one (RFC 7518,
+// section 6). What stands beside them, certificates above all, is often broken and
+// says nothing of the key.
+func parseKey(text jsontext.Value) (key jose.JSONWebKey, ok bool) {
+	var members map[string]jsontext.Value
+	if json.Unmarshal(text, &members) != nil {
+		return key, false
+	}
+	only := map[string]jsontext.Value{}
+	for _, name := range keyMembers[stringMember(members, "kty")] {
+		only[name] = members[name]
+	}
+	for _, name := range []string{"kid", "alg", "use"} {
+		if value := members[name]; value.Kind() == '"' {
+			only[name] = value
+		}
+	}
+	minimal, err := json.Marshal(only)
+	if err != nil || key.UnmarshalJSON(minimal) != nil {
+		return key, false
+	}
+	return key, isSigningKey(&key)
+}
+
+// keyMembers are those that make a public key, by kty.
+var keyMembers = map[string][]string{"RSA": {"kty", "n", "e"}, "EC": {"kty", "crv", "x", "y"}}
+
+func stringMember(members map[string]jsontext.Value, name string) string {
+	var text string
+	_ = json.Unmarshal(members[name], &text) // what is no string is no kty
+	return text
 }
 
 func isSigningKey(key *jose.JSONWebKey) bool {
@@ -322,7 +419,7 @@ func (k *keySet) verify(ctx context.Context, raw string) ([]byte, thumbprint, er
 	stale := published == nil || time.Since(published.fetched) > 2*keyRefresh
 	candidates := published.candidates(header.KeyID, header.Algorithm)
 	if len(candidates) == 0 || stale {
-		if err := k.fetch(ctx, true, published); err != nil {
+		if err := k.demand(ctx, published); err != nil {
 			return nil, thumbprint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		candidates = k.current.Load().candidates(header.KeyID, header.Algorithm)

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,7 +19,7 @@ func ResourceMetadata(config *authconfig.OIDC, resource string) ([]byte, error) 
 		AuthorizationServers []string `json:"authorization_servers"`
 		BearerMethods        []string `json:"bearer_methods_supported"`
 		Scopes               []string `json:"scopes_supported,omitempty"`
-	}{resource, []string{config.Issuer}, []string{"header"}, config.RequiredScopes}
+	}{resource, []string{config.Issuer}, []string{"header"}, config.Scopes}
 	return json.Marshal(document)
 }
 
@@ -37,16 +38,23 @@ func MetadataURL(resource string) string {
 }
 
 // Challenge renders WWW-Authenticate (RFC 6750, section 3; RFC 9728, section
-// 5.1) and the status for a *TokenError or a *ScopeError.
-func Challenge(err error, metadataURL string) (status int, challenge string) {
+// 5.1) and the status for a *TokenError or a *ScopeError. The scopes that are
+// required are named, so that a client asks for them at once.
+func Challenge(err error, metadataURL string, requiredScopes []string) (status int, challenge string) {
 	parameters := []string{"resource_metadata=" + quote(metadataURL)}
-	status = http.StatusUnauthorized
-	code, description := "invalid_token", err.Error()
-	if scope, ok := err.(*ScopeError); ok { //nolint:errorlint // callers pass the error itself
-		status, code = http.StatusForbidden, "insufficient_scope"
-		parameters = append(parameters, "scope="+quote(strings.Join(scope.Required, " ")))
+	if len(requiredScopes) > 0 {
+		parameters = append(parameters, "scope="+quote(strings.Join(requiredScopes, " ")))
 	}
-	parameters = append(parameters, "error="+quote(code), "error_description="+quote(description))
+	status = http.StatusUnauthorized
+	code := "invalid_token"
+	var scope *ScopeError
+	if errors.As(err, &scope) {
+		status, code = http.StatusForbidden, "insufficient_scope"
+	}
+	var token *TokenError
+	if !errors.As(err, &token) || !token.NotSent {
+		parameters = append(parameters, "error="+quote(code), "error_description="+quote(err.Error()))
+	}
 	return status, "Bearer " + strings.Join(parameters, ", ")
 }
 

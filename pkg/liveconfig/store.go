@@ -60,6 +60,8 @@ type Store struct {
 	// rewriteTrust is called when the auth-config's own roots change; nil
 	// without interception.
 	rewriteTrust func(ca []byte) error
+	// swapped is called behind every swap; it may be nil.
+	swapped func(before, next *Snapshot)
 }
 
 // NewStore makes a store without an auth-config.
@@ -84,6 +86,14 @@ func (s *Store) Refused() string {
 // OnNewRoots has rewrite called with the auth-config's ca.pem before one with
 // other roots is swapped in; its error refuses the auth-config.
 func (s *Store) OnNewRoots(rewrite func(ca []byte) error) { s.rewriteTrust = rewrite }
+
+// OnSwap has swapped called behind every swap. Call it before the first Load that
+// matters to it, and never twice.
+func (s *Store) OnSwap(swapped func(before, next *Snapshot)) {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	s.swapped = swapped
+}
 
 // Load validates an auth-config and swaps it in whole, or leaves the last good
 // one in use and says why.
@@ -148,6 +158,9 @@ func (s *Store) load(files authconfig.Files) error {
 	s.current.Store(next)
 	old.retire(next)
 	announce(config)
+	if s.swapped != nil {
+		s.swapped(old, next)
+	}
 	return nil
 }
 

@@ -10,8 +10,10 @@ import (
 type AnswerError struct {
 	Code    int
 	Message string
-	// Reason becomes data.reason when it is not empty.
-	Reason string
+	// Reason and RequestID become data.reason and data.requestId where they are
+	// not empty.
+	Reason    string
+	RequestID string
 }
 
 // AppendError appends a JSON-RPC error answer. An empty id becomes null.
@@ -26,9 +28,15 @@ func AppendError(dst []byte, id jsontext.Value, e AnswerError) []byte {
 	dst = strconv.AppendInt(dst, int64(e.Code), 10)
 	dst = append(dst, `,"message":`...)
 	dst = appendString(dst, e.Message)
-	if e.Reason != "" {
-		dst = append(dst, `,"data":{"reason":`...)
-		dst = appendString(dst, e.Reason)
+	separator := `,"data":{`
+	for _, member := range [...]struct{ name, value string }{{"reason", e.Reason}, {"requestId", e.RequestID}} {
+		if member.value != "" {
+			dst = append(append(append(dst, separator...), '"'), member.name...)
+			dst = appendString(append(dst, `":`...), member.value)
+			separator = ","
+		}
+	}
+	if separator == "," {
 		dst = append(dst, '}')
 	}
 	return append(dst, "}}"...)

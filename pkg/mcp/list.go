@@ -2,12 +2,11 @@ package mcp
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -22,10 +21,6 @@ type ListFilter interface {
 	IssueTask(taskID string)
 }
 
-// ErrUnreadable says that a message of the upstream cannot be parsed or could
-// be read in two ways, so that nobody can say what it would show.
-var ErrUnreadable = errors.New("the upstream's message cannot be read")
-
 // lists are the members of a result that are filtered, with the member that
 // identifies an entry.
 var lists = []struct {
@@ -39,7 +34,11 @@ var lists = []struct {
 	{"tasks", "taskId", ListFilter.ShowTask},
 }
 
-var resultMembers = []string{"tools", "prompts", "resources", "resourceTemplates", "tasks", "cacheScope", "task", "taskId", "ttlMs"}
+// resultMembers are those that are looked at. Each stands for itself only when
+// it is there once and in this case.
+var resultMembers = []string{
+	"tools", "prompts", "resources", "resourceTemplates", "tasks", "cacheScope", "task", "taskId", "ttlMs", "capabilities", "nextCursor",
+}
 
 // edit replaces bytes [from, to) of a message.
 type edit struct {
@@ -47,39 +46,76 @@ type edit struct {
 	text     string
 }
 
-// listScanner walks one message and collects edits.
-type listScanner struct {
-	d       *jsontext.Decoder
-	text    []byte
-	filter  ListFilter
-	private bool
-	edits   []edit
+// listOf is the index of a result's member in lists, or -1.
+func listOf(member string) int {
+	for i := range lists {
+		if lists[i].member == member {
+			return i
+		}
+	}
+	return -1
 }
 
-// scanOptions: what lies deeper than lists may repeat names and hold text that is
-// cut within a character, it is not looked at and stays as it came. The levels that are looked at are checked by hand.
+// listScanner walks one list and collects edits.
+type listScanner struct {
+	d      *jsontext.Decoder
+	text   []byte
+	filter ListFilter
+	edits  []edit
+}
+
+// scanOptions: what lies deeper than entries may repeat names and hold text that
+// is cut within a character; it is not looked at and stays as it came.
 var scanOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// FilterMessage cuts out of a server's message the list entries that the caller
-// may not see. With private set, a result that has a list and may be cached is
-// marked as private. Everything else stays byte for byte; without a list the
-// message itself is returned. The error is ErrUnreadable.
-func FilterMessage(message []byte, filter ListFilter, private bool) ([]byte, error) {
-	s := listScanner{text: message, filter: filter, private: private}
-	err := withDecoder(message, func(d *jsontext.Decoder) error {
+// filterList cuts the entries that the caller may not see out of a list, the
+// value of the member lists[which].
+func filterList(which int, list []byte, filter ListFilter) ([]byte, error) {
+	s := listScanner{text: list, filter: filter}
+	err := withDecoder(list, func(d *jsontext.Decoder) error {
 		s.d = d
-		if err := s.messages(); err != nil {
-			return err
-		}
-		if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-			return ErrUnreadable
-		}
-		return nil
+		return s.list(which)
 	}, scanOptions...)
 	if err != nil {
 		return nil, ErrUnreadable
 	}
-	return applyEdits(message, s.edits), nil
+	return applyEdits(list, s.edits), nil
+}
+
+// issueTask tells the filter of the id in a result that creates a task.
+func issueTask(value jsontext.Value, filter ListFilter) error {
+	if value.Kind() != '"' {
+		return ErrUnreadable
+	}
+	if id := unquoted(value); id != "" {
+		filter.IssueTask(id)
+	}
+	return nil
+}
+
+// issueTaskObject reads {"taskId": ...}, the member task of such a result.
+func issueTaskObject(value jsontext.Value, filter ListFilter) error {
+	if value.Kind() != '{' {
+		return nil
+	}
+	s := listScanner{text: value, filter: filter}
+	err := withDecoder(value, func(d *jsontext.Decoder) error {
+		s.d = d
+		return s.object([]string{"taskId"}, func(name string) error {
+			if name != "taskId" {
+				return d.SkipValue()
+			}
+			id, err := d.ReadValue()
+			if err != nil {
+				return err
+			}
+			return issueTask(id, filter)
+		})
+	}, scanOptions...)
+	if err != nil {
+		return ErrUnreadable
+	}
+	return nil
 }
 
 func applyEdits(text []byte, edits []edit) []byte {
@@ -94,32 +130,6 @@ func applyEdits(text []byte, edits []edit) []byte {
 		at = e.to
 	}
 	return append(out, text[at:]...)
-}
-
-// messages reads one message, or the batch that 2025-03-26 allows.
-func (s *listScanner) messages() error {
-	if s.d.PeekKind() != '[' {
-		return s.message()
-	}
-	if _, err := s.d.ReadToken(); err != nil {
-		return fmt.Errorf("read batch: %w", err)
-	}
-	for s.d.PeekKind() != ']' {
-		if err := s.message(); err != nil {
-			return err
-		}
-	}
-	_, err := s.d.ReadToken()
-	return err
-}
-
-func (s *listScanner) message() error {
-	return s.object(envelopeMembers, func(name string) error {
-		if name == "result" && s.d.PeekKind() == '{' {
-			return s.result()
-		}
-		return s.d.SkipValue()
-	})
 }
 
 // object reads an object whose known members are neither repeated nor written
@@ -140,76 +150,6 @@ func (s *listScanner) object(known []string, member func(name string) error) err
 		}
 		return member(name)
 	})
-}
-
-func (s *listScanner) result() error {
-	start := int(s.d.InputOffset())
-	filtered, scope, hasTTL := false, edit{}, false
-	err := s.object(resultMembers, func(name string) error {
-		switch name {
-		case "cacheScope":
-			// The offset lies behind the name; the value follows ':' and space.
-			value, err := s.d.ReadValue()
-			to := int(s.d.InputOffset())
-			scope = edit{from: to - len(value), to: to, text: `"private"`}
-			return err
-		case "ttlMs":
-			hasTTL = true
-		case "task":
-			return s.task()
-		case "taskId":
-			return s.taskID()
-		}
-		for i := range lists {
-			if lists[i].member == name {
-				filtered = true
-				return s.list(i)
-			}
-		}
-		return s.d.SkipValue()
-	})
-	if err != nil || !filtered || !s.private {
-		return err
-	}
-	switch {
-	case scope.to > 0:
-		s.insert(scope)
-	case hasTTL:
-		// A result that may be kept but does not say by whom.
-		brace := start + bytes.IndexByte(s.text[start:], '{') + 1
-		s.insert(edit{from: brace, to: brace, text: `"cacheScope":"private",`})
-	}
-	return nil
-}
-
-// insert keeps edits in the order of the text.
-func (s *listScanner) insert(e edit) {
-	i := len(s.edits)
-	for i > 0 && s.edits[i-1].from > e.from {
-		i--
-	}
-	s.edits = append(s.edits[:i], append([]edit{e}, s.edits[i:]...)...)
-}
-
-// task reads {"task": {"taskId": ...}}, the answer that creates a task.
-func (s *listScanner) task() error {
-	if s.d.PeekKind() != '{' {
-		return s.d.SkipValue()
-	}
-	return s.object([]string{"taskId"}, func(name string) error {
-		if name == "taskId" {
-			return s.taskID()
-		}
-		return s.d.SkipValue()
-	})
-}
-
-func (s *listScanner) taskID() error {
-	id, err := readString(s.d, "taskId")
-	if err == nil {
-		s.filter.IssueTask(id)
-	}
-	return err
 }
 
 // list reads one array of entries and cuts out those that are not shown,
@@ -283,4 +223,22 @@ func (s *listScanner) entry(which int) (show bool, err error) {
 		return false, ErrUnreadable
 	}
 	return show, err
+}
+
+// IsEmptyToolList reports whether an answer, JSON or the first events of a
+// stream, is a list of tools without an entry and without a next page.
+func IsEmptyToolList(answer []byte) bool {
+	var said struct {
+		Result struct {
+			Tools      []jsontext.Value `json:"tools"`
+			NextCursor *string          `json:"nextCursor"`
+		} `json:"result"`
+	}
+	for line := range bytes.Lines(answer) {
+		line = bytes.TrimPrefix(bytes.TrimSpace(line), []byte("data:"))
+		if json.Unmarshal(line, &said) == nil && said.Result.Tools != nil {
+			return len(said.Result.Tools) == 0 && said.Result.NextCursor == nil
+		}
+	}
+	return json.Unmarshal(answer, &said) == nil && said.Result.Tools != nil && len(said.Result.Tools) == 0 && said.Result.NextCursor == nil
 }

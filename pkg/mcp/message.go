@@ -48,8 +48,12 @@ type Params struct {
 	TaskID string
 	// Subscriptions are the resource URIs of subscriptions/listen.
 	Subscriptions []string
-	// ListenTaskIDs are the tasks of subscriptions/listen.
+	// ListenTaskIDs are the tasks of subscriptions/listen, Lists the lists of
+	// whose changes it asks to be told.
 	ListenTaskIDs []string
+	Lists         ListKinds
+	// HasCursor is set where a list is asked for from a page on.
+	HasCursor bool
 	// Meta is what _meta says that a header says too, and the trace context.
 	Meta Meta
 }
@@ -273,6 +277,9 @@ func (p *Params) read(d *jsontext.Decoder) error {
 			err = p.readSubscriptions(d)
 		case "_meta":
 			err = p.Meta.read(d)
+		case "cursor":
+			p.HasCursor = true
+			err = d.SkipValue()
 		default:
 			err = d.SkipValue()
 		}
@@ -305,9 +312,22 @@ func (p *Params) readSubscriptions(d *jsontext.Decoder) error {
 			return readStrings(d, "params.notifications.resourceSubscriptions", &p.Subscriptions)
 		case "taskIds":
 			return readStrings(d, "params.notifications.taskIds", &p.ListenTaskIDs)
+		case "toolsListChanged":
+			return p.readList(d, ListOfTools)
+		case "promptsListChanged":
+			return p.readList(d, ListOfPrompts)
+		case "resourcesListChanged":
+			return p.readList(d, ListOfResources)
 		}
 		return d.SkipValue()
 	})
+}
+
+func (p *Params) readList(d *jsontext.Decoder, kind ListKinds) error {
+	if d.PeekKind() == 't' {
+		p.Lists |= kind
+	}
+	return d.SkipValue()
 }
 
 func readStrings(d *jsontext.Decoder, what string, into *[]string) error {

@@ -188,3 +188,7 @@ func (m *Message) IsKnown() bool {
 	method := MethodOf(m.Method)
 	return method.Known && (!method.needsSubject || len(m.Subjects()) > 0)
 }
+
+// AsksForFirstTools reports whether the message asks for the list of tools from
+// its beginning.
+func AsksForFirstTools(m *Message) bool { return m.Method == "tools/list" && !m.Params.HasCursor }

@@ -2,250 +2,376 @@ package mcp
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"sync"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// ErrTooLarge says that one event or message of the upstream is longer than
-// the bound.
-var ErrTooLarge = errors.New("the upstream's message is too large")
+// Bounds of an event, beside those of the message that it carries.
+const (
+	// maxEventField is the longest line that is not data: an id, an event's name.
+	maxEventField = 64 << 10
+	// maxEventText is the most data of an event that carries no message.
+	maxEventText = 1 << 20
+	// maxEventFields bounds what has to wait behind data that is on its way.
+	maxEventFields = 128 << 10
+)
 
-// maxEventLines bounds the lines of one event: what is kept of each is more than
-// a short line.
-const maxEventLines = 1 << 16
-
-// EventRewriter passes a stream of Server-Sent Events on, event by event, with
-// the data of each changed by rewrite. What is not data (ids, retry, comments,
-// unknown fields, line ends, a BOM) passes byte for byte, and an event whose
-// data rewrite returns as it is passes wholly so.
+// EventRewriter writes a stream of Server-Sent Events anew from what was
+// understood of it: known fields, one line of data for a message, LF at every
+// line's end, a bare ":" for a comment. What a program that ends lines elsewhere
+// (at every LF, at every separator of Unicode) reads is then the same.
 //
 // The format is that of https://html.spec.whatwg.org/multipage/server-sent-events.html
 type EventRewriter struct {
-	limit   int
-	rewrite func(data []byte) ([]byte, error)
+	scanner scanner
+	// dropped counts fields that were left out because they hold a line end of
+	// some program, or NUL.
+	dropped int
 
-	// pending holds the lines of the event that is being read.
-	pending []byte
-	lines   []eventLine
-	// partial is where the unfinished line begins in pending.
-	partial int
-	hasData bool
 	started bool
+	// bom holds the first bytes of what may be a byte order mark.
+	bom []byte
 	// afterCR is set when the last line ended in CR, so that a LF that comes
 	// first in the next chunk belongs to that end.
 	afterCR bool
+
+	line  lineKind
+	field []byte
+	// lines counts the data lines of the event.
+	lines int
+	data  dataMode
+	// text holds data that is not known to be a message; fields wait for the end
+	// of a message that is on its way.
+	text   []byte
+	fields []byte
+	// wrote is set when something of the event went on.
+	wrote bool
 }
 
-// eventLine is one line of pending: its content without the line end, and where
-// the next line begins.
-type eventLine struct {
-	from, to, next int
-	data           bool
+// lineKind is what the line that is being read is.
+type lineKind uint8
+
+const (
+	lineName    lineKind = iota // its field name, or nothing yet
+	lineData                    // data, behind the optional space
+	lineSpace                   // data, where the optional space may stand
+	lineField                   // the value of a known field, collected whole
+	lineIgnored                 // an unknown field or a comment
+)
+
+// dataMode is what the event's data is taken for.
+type dataMode uint8
+
+const (
+	dataNone    dataMode = iota
+	dataOpening          // white space and "[" only: nobody can tell yet
+	dataMessage
+	dataText
+)
+
+// NewEventRewriter makes a rewriter for one stream.
+func NewEventRewriter(answers Answers) *EventRewriter {
+	return &EventRewriter{scanner: scanner{Answers: answers, oneLine: true}}
 }
 
-// NewEventRewriter bounds one event to limit bytes.
-func NewEventRewriter(limit int, rewrite func(data []byte) ([]byte, error)) *EventRewriter {
-	return &EventRewriter{limit: limit, rewrite: rewrite}
-}
+// Dropped is the number of fields that were left out.
+func (r *EventRewriter) Dropped() int { return r.dropped }
 
-// Write takes the next bytes of the stream and appends to dst what may go on.
-// After an error the stream must end: dst then holds what came before it.
-func (r *EventRewriter) Write(dst, chunk []byte) ([]byte, error) {
-	if r.afterCR && len(chunk) > 0 {
-		r.afterCR = false
-		if chunk[0] == '\n' {
-			dst, chunk = r.lateLF(dst), chunk[1:]
-		}
-	}
-	for len(chunk) > 0 {
-		end := bytes.IndexAny(chunk, "\r\n")
-		if end < 0 {
-			r.pending = append(r.pending, chunk...)
-			break
-		}
-		next := end + 1
-		if chunk[end] == '\r' {
-			if next < len(chunk) && chunk[next] == '\n' {
-				next++
-			} else {
-				r.afterCR = next == len(chunk)
-			}
-		}
-		from := r.partial
-		r.pending = append(r.pending, chunk[:next]...)
-		line := eventLine{from: from, to: len(r.pending) - (next - end), next: len(r.pending)}
-		chunk = chunk[next:]
-		r.partial = len(r.pending)
-		var err error
-		if dst, err = r.line(dst, line); err != nil {
-			return dst, err
-		}
-		if len(r.pending) > r.limit {
-			return dst, ErrTooLarge
-		}
-	}
-	if len(r.pending) > r.limit {
-		return dst, ErrTooLarge
-	}
-	return dst, nil
-}
+// AtBoundary reports whether the output stands between two events, where another
+// one may be put.
+func (r *EventRewriter) AtBoundary() bool { return !r.wrote }
 
-// lateLF puts a LF where the CR before it went: on, when that event has gone on
-// already, else behind its line.
-func (r *EventRewriter) lateLF(dst []byte) []byte {
-	if len(r.lines) == 0 {
-		return append(dst, '\n')
+// Release gives back what the rewriter holds of its budget.
+func (r *EventRewriter) Release() { r.scanner.reset() }
+
+// Cut appends what ends an event that is on its way so that no client takes it
+// for a message.
+func (r *EventRewriter) Cut(dst []byte) []byte {
+	switch {
+	case !r.wrote:
+		return dst
+	case r.data == dataMessage:
+		dst = append(dst, '\n')
 	}
-	r.pending = append(r.pending, '\n')
-	r.lines[len(r.lines)-1].next++
-	r.partial++
-	return dst
+	return append(dst, "event: broken\n\n"...)
 }
 
 var byteOrderMark = []byte("\xEF\xBB\xBF")
 
-func (r *EventRewriter) line(dst []byte, line eventLine) ([]byte, error) {
-	content := r.pending[line.from:line.to]
+// Write takes the next bytes of the stream and appends to dst what may go on.
+// After an error the stream must end, see Cut; dst holds what came before it.
+func (r *EventRewriter) Write(dst, chunk []byte) ([]byte, error) {
 	if !r.started {
-		r.started = true
-		content = bytes.TrimPrefix(content, byteOrderMark)
+		chunk = r.skipMark(chunk)
 	}
-	switch {
-	case len(content) == 0:
-		return r.dispatch(dst)
-	case content[0] == ':' && len(r.lines) == 0:
-		// A comment between events keeps the connection alive: do not hold it.
-		dst = append(dst, r.pending[line.from:line.next]...)
-		r.reset()
-		return dst, nil
+	for len(chunk) > 0 {
+		if r.afterCR {
+			r.afterCR = false
+			if chunk[0] == '\n' {
+				chunk = chunk[1:]
+				continue
+			}
+		}
+		end := bytes.IndexAny(chunk, "\r\n")
+		part := chunk
+		if end >= 0 {
+			part = chunk[:end]
+		}
+		var err error
+		if dst, err = r.content(dst, part); err != nil {
+			return dst, err
+		}
+		if end < 0 {
+			return dst, nil
+		}
+		r.afterCR = chunk[end] == '\r'
+		chunk = chunk[end+1:]
+		if dst, err = r.lineEnd(dst); err != nil {
+			return dst, err
+		}
 	}
-	field, _, _ := bytes.Cut(content, []byte(":"))
-	line.data = string(field) == "data"
-	// A BOM is no part of the field; the line is written anew only when it is
-	// data and changes, so from may move.
-	line.from = line.to - len(content)
-	r.hasData = r.hasData || line.data
-	if len(r.lines) == maxEventLines {
-		return dst, ErrTooLarge
-	}
-	r.lines = append(r.lines, line)
 	return dst, nil
 }
 
-func (r *EventRewriter) reset() {
-	const keep = 64 << 10
-	if cap(r.pending) > keep {
-		r.pending, r.lines = nil, nil
+// skipMark drops a byte order mark, which may open the stream.
+func (r *EventRewriter) skipMark(chunk []byte) []byte {
+	joined := append(r.bom, chunk...)
+	if len(joined) < len(byteOrderMark) && bytes.HasPrefix(byteOrderMark, joined) {
+		r.bom = joined
+		return nil
 	}
-	r.pending, r.lines, r.partial, r.hasData = r.pending[:0], r.lines[:0], 0, false
+	r.started, r.bom = true, nil
+	return bytes.TrimPrefix(joined, byteOrderMark)
 }
 
-// dispatch handles a whole event; pending ends in its blank line.
-func (r *EventRewriter) dispatch(dst []byte) ([]byte, error) {
-	defer r.reset()
-	data := r.data()
-	if len(bytes.TrimSpace(data)) == 0 {
-		return append(dst, r.pending...), nil
+// content takes a part of a line.
+func (r *EventRewriter) content(dst, part []byte) ([]byte, error) {
+	for len(part) > 0 {
+		switch r.line {
+		case lineIgnored:
+			return dst, nil
+		case lineSpace:
+			r.line = lineData
+			if part[0] == ' ' {
+				part = part[1:]
+			}
+		case lineData:
+			return r.dataBytes(dst, part)
+		case lineField:
+			return dst, r.collect(part)
+		case lineName:
+			colon := bytes.IndexByte(part, ':')
+			if colon < 0 {
+				return dst, r.collect(part)
+			}
+			if err := r.collect(part[:colon]); err != nil {
+				return dst, err
+			}
+			part = part[colon+1:]
+			var err error
+			if dst, err = r.nameEnd(dst); err != nil {
+				return dst, err
+			}
+		}
 	}
-	rewritten, err := r.rewrite(data)
+	return dst, nil
+}
+
+// collect keeps a part of a name or of a field's value; of a name, no more than
+// tells it from the known ones.
+func (r *EventRewriter) collect(part []byte) error {
+	if r.line == lineName && len(r.field)+len(part) > len("event") {
+		r.field = append(r.field[:0], "unknown"...)
+		return nil
+	}
+	if len(r.field)+len(part) > maxEventField {
+		return &TooLargeError{What: "event has a line that", Limit: maxEventField}
+	}
+	r.field = append(r.field, part...)
+	return nil
+}
+
+// nameEnd decides what the line is by its field name.
+func (r *EventRewriter) nameEnd(dst []byte) ([]byte, error) {
+	name := string(r.field)
+	switch name {
+	case "data":
+		r.line, r.field = lineSpace, r.field[:0]
+		return r.dataLineStart(dst)
+	case "event", "id", "retry":
+		r.line = lineField
+		r.field = append(r.field, ':')
+	case "":
+		r.line, r.field = lineIgnored, r.field[:0]
+		if r.data == dataNone {
+			// Between events it keeps the connection alive: it must not wait.
+			dst = append(dst, ":\n"...)
+		}
+	default:
+		r.line, r.field = lineIgnored, r.field[:0]
+	}
+	return dst, nil
+}
+
+// lineEnd handles the end of a line.
+func (r *EventRewriter) lineEnd(dst []byte) ([]byte, error) {
+	var err error
+	switch r.line {
+	case lineName:
+		if len(r.field) == 0 {
+			return r.dispatch(dst)
+		}
+		// A field without a colon has an empty value.
+		switch string(r.field) {
+		case "data":
+			dst, err = r.dataLineStart(dst)
+		case "id", "event":
+			r.field = append(r.field, ':')
+			dst, err = r.fieldEnd(dst)
+		}
+	case lineField:
+		dst, err = r.fieldEnd(dst)
+	}
+	r.line, r.field = lineName, r.field[:0]
+	return dst, err
+}
+
+// fieldEnd passes a field on, or drops it where some program would see the end
+// of a line in it.
+func (r *EventRewriter) fieldEnd(dst []byte) ([]byte, error) {
+	name, value, _ := bytes.Cut(r.field, []byte(":"))
+	value = bytes.TrimPrefix(value, []byte(" "))
+	digits := len(bytes.Trim(value, "0123456789")) == 0 && len(value) > 0
+	if bytes.ContainsFunc(value, isControl) || !utf8.Valid(value) || string(name) == "retry" && !digits {
+		r.dropped++
+		return dst, nil
+	}
+	into := &dst
+	if r.data != dataNone {
+		if into = &r.fields; len(r.fields)+len(r.field) > maxEventFields {
+			return dst, &TooLargeError{What: "event has fields behind its data that", Limit: maxEventFields}
+		}
+	} else {
+		r.wrote = true
+	}
+	*into = append(*into, name...)
+	*into = append(*into, ": "...)
+	*into = append(*into, value...)
+	*into = append(*into, '\n')
+	return dst, nil
+}
+
+// isControl reports whether some program takes the character for a line's end:
+// ASCII's control characters and the separators of Unicode.
+func isControl(c rune) bool {
+	return c < 0x20 && c != '\t' || c == 0x7F || c == 0x85 || c == 0x2028 || c == 0x2029
+}
+
+// dataLineStart begins a line of data: lines after the first are joined.
+func (r *EventRewriter) dataLineStart(dst []byte) ([]byte, error) {
+	if r.lines++; r.lines == 1 {
+		r.data = dataOpening
+		return dst, nil
+	}
+	return r.dataBytes(dst, []byte{'\n'})
+}
+
+func (r *EventRewriter) dataBytes(dst, part []byte) ([]byte, error) {
+	switch r.data {
+	case dataMessage:
+		return r.scanner.write(dst, part)
+	case dataText:
+		return dst, r.keepText(part)
+	}
+	for i, c := range part {
+		if isSpace(c) || c == '[' && !bytes.ContainsRune(r.text, '[') {
+			if err := r.keepText(part[i : i+1]); err != nil {
+				return dst, err
+			}
+			continue
+		}
+		if c != '{' {
+			r.data = dataText
+			return dst, r.keepText(part[i:])
+		}
+		r.data, r.wrote = dataMessage, true
+		dst = append(dst, "data: "...)
+		opening := r.text
+		r.text = nil
+		var err error
+		if dst, err = r.scanner.write(dst, opening); err != nil {
+			return dst, err
+		}
+		return r.scanner.write(dst, part[i:])
+	}
+	return dst, nil
+}
+
+func (r *EventRewriter) keepText(part []byte) error {
+	if len(r.text)+len(part) > maxEventText {
+		return &TooLargeError{What: "event without a message", Limit: maxEventText}
+	}
+	r.text = append(r.text, part...)
+	return nil
+}
+
+// dispatch handles a whole event at its blank line.
+func (r *EventRewriter) dispatch(dst []byte) ([]byte, error) {
+	var err error
+	switch r.data {
+	case dataMessage:
+		if dst, err = r.scanner.finish(dst); err == nil {
+			r.scanner.reset()
+			dst = append(dst, '\n')
+		}
+	case dataOpening, dataText:
+		dst, err = r.appendText(dst)
+	}
 	if err != nil {
 		return dst, err
 	}
-	if bytes.Equal(rewritten, data) {
-		return append(dst, r.pending...), nil
+	dst = append(append(dst, r.fields...), '\n')
+	r.endEvent()
+	return dst, nil
+}
+
+func (r *EventRewriter) endEvent() {
+	const keep = 4 << 10
+	if cap(r.text) > keep {
+		r.text = nil
 	}
-	return r.appendRewritten(dst, rewritten), nil
-}
-
-// data joins the event's data lines as a client would.
-func (r *EventRewriter) data() []byte {
-	var joined []byte
-	count := 0
-	for _, line := range r.lines {
-		if !line.data {
-			continue
-		}
-		_, value, _ := bytes.Cut(r.pending[line.from:line.to], []byte(":"))
-		value = bytes.TrimPrefix(value, []byte(" "))
-		if count++; count == 1 {
-			joined = value
-			continue
-		}
-		if count == 2 {
-			joined = bytes.Clone(joined)
-		}
-		joined = append(append(joined, '\n'), value...)
+	if cap(r.field) > keep {
+		r.field = nil
 	}
-	return joined
-}
-
-// appendRewritten writes the new data where the first data line was and leaves
-// the other data lines out.
-func (r *EventRewriter) appendRewritten(dst, data []byte) []byte {
-	at, written := 0, false
-	for _, line := range r.lines {
-		if !line.data {
-			continue
-		}
-		dst = append(dst, r.pending[at:line.from]...)
-		at = line.next
-		if written {
-			continue
-		}
-		written = true
-		for part := range bytes.FieldsFuncSeq(data, func(c rune) bool { return c == '\n' || c == '\r' }) {
-			dst = append(dst, "data: "...)
-			dst = append(dst, part...)
-			dst = append(dst, r.pending[line.to:line.next]...)
-		}
+	if cap(r.fields) > keep {
+		r.fields = nil
 	}
-	return append(dst, r.pending[at:]...)
+	r.text, r.fields, r.field = r.text[:0], r.fields[:0], r.field[:0]
+	r.data, r.lines, r.wrote, r.line = dataNone, 0, false, lineName
 }
 
-// streamBuffer is what one stream needs at a time; most streams are one short
-// event, so a buffer of their own would be most of their garbage.
-type streamBuffer struct {
-	in  []byte
-	out []byte
-}
-
-const streamBufferSize = 16 << 10
-
-var streamBuffers = sync.Pool{New: func() any { return &streamBuffer{in: make([]byte, streamBufferSize)} }}
-
-func (b *streamBuffer) release() {
-	if cap(b.out) <= 4*streamBufferSize {
-		streamBuffers.Put(b)
-	}
-}
-
-// RewriteEvents reads src until its end and writes events on as they complete;
-// flush is called after each write. An event that the stream breaks off in is
-// dropped, as a client has to.
-func RewriteEvents(dst io.Writer, flush func() error, src io.Reader, r *EventRewriter) error {
-	buffers, _ := streamBuffers.Get().(*streamBuffer)
-	defer buffers.release()
-	for {
-		n, readErr := src.Read(buffers.in)
-		out, err := r.Write(buffers.out[:0], buffers.in[:n])
-		buffers.out = out
-		if len(out) > 0 {
-			if _, writeErr := dst.Write(out); writeErr != nil {
-				return fmt.Errorf("write events: %w", writeErr)
+// appendText writes data that is no message. A line of it that some parser could
+// take for one is refused.
+func (r *EventRewriter) appendText(dst []byte) ([]byte, error) {
+	for line := range strings.SplitSeq(string(r.text), "\n") {
+		line = strings.Map(func(c rune) rune {
+			if isControl(c) || c == utf8.RuneError {
+				return ' '
 			}
-			if flushErr := flush(); flushErr != nil {
-				return fmt.Errorf("flush events: %w", flushErr)
-			}
+			return c
+		}, line)
+		if looksLikeMessage(line) {
+			return dst, ErrUnreadable
 		}
-		switch {
-		case err != nil:
-			return err
-		case errors.Is(readErr, io.EOF):
-			return nil
-		case readErr != nil:
-			return fmt.Errorf("read events: %w", readErr)
-		}
+		dst = append(append(append(dst, "data: "...), line...), '\n')
 	}
+	return dst, nil
+}
+
+// looksLikeMessage reports whether a lenient parser could find an object, or a
+// list of them, at the beginning of a line.
+func looksLikeMessage(line string) bool {
+	line = strings.TrimLeftFunc(line, func(c rune) bool { return unicode.IsSpace(c) || c > unicode.MaxASCII })
+	return strings.HasPrefix(line, "{") || strings.HasPrefix(line, "[") && strings.Contains(line, "{")
 }

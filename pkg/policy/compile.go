@@ -63,6 +63,43 @@ func (s *Set) Count() int { return len(s.policies) }
 // LogOnly reports whether denials are recorded and let pass.
 func (s *Set) LogOnly() bool { return s.logOnly }
 
+// NamesGroups reports whether some policy reads which groups a caller is in.
+func (s *Set) NamesGroups() bool {
+	return s != nil && slices.ContainsFunc(s.policies, func(p namedPolicy) bool { return namesType(policyAST(p.policy), typeGroup) })
+}
+
+// namesType reports whether a policy names an entity of the type, or the type.
+func namesType(p *ast.Policy, t types.EntityType) bool {
+	named := false
+	note := func(uid types.EntityUID) { named = named || uid.Type == t }
+	for _, scope := range []any{p.Principal, p.Resource} {
+		switch s := scope.(type) {
+		case ast.ScopeTypeEq:
+			note(s.Entity)
+		case ast.ScopeTypeIn:
+			note(s.Entity)
+		case ast.ScopeTypeIsIn:
+			note(s.Entity)
+			named = named || s.Type == t
+		case ast.ScopeTypeIs:
+			named = named || s.Type == t
+		}
+	}
+	inspect(p, func(n ast.IsNode) {
+		switch node := n.(type) {
+		case ast.NodeValue:
+			if uid, ok := node.Value.(types.EntityUID); ok {
+				note(uid)
+			}
+		case ast.NodeTypeIs:
+			named = named || node.EntityType == t
+		case ast.NodeTypeIsIn:
+			named = named || node.EntityType == t
+		}
+	})
+	return named
+}
+
 // Compile parses and validates policies, entities.json and tools.json. The Set
 // is nil when the auth-config has no authorization. Warnings are things that
 // are allowed and probably not meant.

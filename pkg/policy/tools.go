@@ -10,6 +10,7 @@ import (
 	schemaast "github.com/cedar-policy/cedar-go/x/exp/schema/ast"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/mcp"
 )
 
 // argumentKind is the Cedar type of an argument; kindAny is for JSON Schemas
@@ -135,25 +136,10 @@ type jsonSchema struct {
 // answer.
 func parseTools(text []byte) (map[string]*savedTool, authconfig.Errors) {
 	var errs authconfig.Errors
-	type result struct {
-		Tools []struct {
-			Name        string         `json:"name"`
-			InputSchema jsontext.Value `json:"inputSchema"`
-			Annotations toolHints      `json:"annotations"`
-		} `json:"tools"`
-		NextCursor *string `json:"nextCursor"`
-	}
-	var saved struct {
-		result
-		Result *result `json:"result"`
-	}
-	if err := json.Unmarshal(text, &saved); err != nil {
+	list, err := readToolList(text)
+	if err != nil {
 		errs.Addf(authconfig.FileTools, "is not a tools/list result: %v", err)
 		return nil, errs
-	}
-	list := saved.result
-	if saved.Result != nil {
-		list = *saved.Result
 	}
 	if list.Tools == nil {
 		errs.Addf(authconfig.FileTools, "has no tools: it must be a saved tools/list result")
@@ -176,6 +162,50 @@ func parseTools(text []byte) (map[string]*savedTool, authconfig.Errors) {
 		tools[tool.Name] = &savedTool{hints: tool.Annotations, input: inputType(tool.InputSchema)}
 	}
 	return tools, errs
+}
+
+// toolList is a tools/list result.
+type toolList struct {
+	Tools []struct {
+		Name        string         `json:"name"`
+		InputSchema jsontext.Value `json:"inputSchema"`
+		Annotations toolHints      `json:"annotations"`
+	} `json:"tools"`
+	NextCursor *string `json:"nextCursor"`
+}
+
+// readToolList reads a tools/list result, bare or inside its JSON-RPC answer.
+func readToolList(text []byte) (*toolList, error) {
+	var saved struct {
+		toolList
+		Result *toolList `json:"result"`
+	}
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return nil, err
+	}
+	if saved.Result != nil {
+		return saved.Result, nil
+	}
+	return &saved.toolList, nil
+}
+
+// ParamHeaders are the arguments that headers repeat, by tool, as tools.json has
+// them; what it cannot read it leaves to Compile to tell.
+func ParamHeaders(tools []byte) map[string][]mcp.ParamHeader {
+	if tools == nil {
+		return nil
+	}
+	list, err := readToolList(tools)
+	if err != nil {
+		return nil
+	}
+	headers := map[string][]mcp.ParamHeader{}
+	for _, tool := range list.Tools {
+		if found := mcp.ParamHeaders(tool.InputSchema); len(found) > 0 {
+			headers[tool.Name] = found
+		}
+	}
+	return headers
 }
 
 func inputType(schema jsontext.Value) *argumentType {

@@ -78,17 +78,17 @@ func TestEveryFailureHasItsAnswer(t *testing.T) {
 					b.t.Fatal(err)
 				}
 			},
-			want: want{status: 403, code: 403, message: "no IAM role is mapped", reason: "noRole"},
+			want: want{status: 403, code: 40301, message: "no IAM role is mapped", reason: "noRole"},
 		},
 		"STS denies the role": {
 			prepare: func(b *bed) { b.sts.Untrusted["arn:aws:iam::123456789012:role/Fallback"] = true },
-			want:    want{status: 403, code: 403, message: "AWS STS denies the role", reason: "stsAccessDenied"},
+			want:    want{status: 403, code: 40302, message: "AWS STS denies the role", reason: "stsAccessDenied"},
 		},
-		"STS does not accept the token": {
+		"STS does not know the identity provider": {
 			prepare: func(b *bed) {
 				b.sts.Faults.Set(standin.Fault{Status: 400, Code: "InvalidIdentityToken", Message: "Incorrect token audience"})
 			},
-			want: want{status: 401, challenge: "AWS STS does not accept the token"},
+			want: want{status: 500, code: -32603, message: "not set up for the identity provider", reason: "identityProviderConfig"},
 		},
 		"STS finds the token expired": {
 			prepare: func(b *bed) {
@@ -130,21 +130,21 @@ func TestEveryFailureHasItsAnswer(t *testing.T) {
 		"STS denies the service account": {
 			options: bedOptions{serviceAccount: true},
 			prepare: func(b *bed) { b.sts.Untrusted["arn:aws:iam::123456789012:role/Fallback"] = true },
-			want:    want{status: 403, code: 403, reason: "stsAccessDenied"},
+			want:    want{status: 403, code: 40302, reason: "stsAccessDenied"},
 		},
 		"a denied tool": {
 			options: bedOptions{files: map[string]string{"p.cedar": oneToolPolicy}},
 			body:    callTool(1, "count", `{}`),
-			want:    want{status: 200, code: 403, message: "tool is not allowed", reason: "policy"},
+			want:    want{status: 200, code: 40300, message: "tool is not allowed", reason: "policy"},
 		},
 		"a denied tool with httpForbidden": {
 			options: bedOptions{files: map[string]string{"p.cedar": oneToolPolicy}, spec: "  authorization: {denial: httpForbidden}\n"},
 			body:    callTool(1, "count", `{}`),
-			want:    want{status: 403, code: 403, reason: "policy"},
+			want:    want{status: 403, code: 40300, reason: "policy"},
 		},
 		"a tool that bears a built-in action's name": {
 			body: callTool(1, "CallTool", `{}`),
-			want: want{status: 200, code: 403, reason: "policy"},
+			want: want{status: 200, code: 40300, reason: "policy"},
 		},
 		"a body that is too large": {
 			options: bedOptions{spec: "  limits: {maxRequestBytes: 1024}\n"},
@@ -197,7 +197,7 @@ func TestEveryFailureHasItsAnswer(t *testing.T) {
 			prepare: func(b *bed) {
 				b.upstream.Faults.Set(standin.Fault{Status: 403, Code: "AccessDeniedException", Message: "the secret text of AWS"})
 			},
-			want: want{status: 403, code: 403, reason: "awsAccessDenied"},
+			want: want{status: 403, code: 40302, reason: "awsAccessDenied"},
 		},
 		"AWS throttles": {
 			prepare: func(b *bed) {
@@ -220,15 +220,15 @@ func TestEveryFailureHasItsAnswer(t *testing.T) {
 		},
 		"a foreign Origin": {
 			edits: []edit{withHeader("Origin", "https://evil.example")},
-			want:  want{status: 403, code: 403},
+			want:  want{status: 403, code: 40303},
 		},
 		"a Host that is not loopback": {
 			edits: []edit{func(r *http.Request) { r.Host = "evil.example" }},
-			want:  want{status: 403, code: 403},
+			want:  want{status: 403, code: 40303},
 		},
 		"another path": {
 			edits: []edit{func(r *http.Request) { r.URL.Path = "/mcp/x" }},
-			want:  want{status: 404, code: 404},
+			want:  want{status: 404, code: 40400},
 		},
 		"another query": {
 			edits: []edit{func(r *http.Request) { r.URL.RawQuery = "a=b" }},
@@ -236,7 +236,7 @@ func TestEveryFailureHasItsAnswer(t *testing.T) {
 		},
 		"another method": {
 			edits: []edit{func(r *http.Request) { r.Method = http.MethodPut }},
-			want:  want{status: 405, code: 405},
+			want:  want{status: 405, code: 40500},
 		},
 	}
 	for name, c := range cases {
@@ -430,7 +430,7 @@ func TestMetadataNamesTheIssuer(t *testing.T) {
 		if strings.HasSuffix(path, "/aws/mcp") {
 			resource = "/aws/mcp"
 		}
-		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"bearer_methods_supported":["header"]}`, b.front.URL+resource, b.issuer.URL)
+		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"bearer_methods_supported":["header"],"scopes_supported":["openid"]}`, b.front.URL+resource, b.issuer.URL)
 		if response.StatusCode != http.StatusOK || string(text) != want {
 			t.Errorf("%s: %d %s, want %s", path, response.StatusCode, text, want)
 		}

@@ -41,7 +41,7 @@ func (c *call) decide(m *mcp.Message) (authorize.Decision, *failure) {
 		return authorize.Decision{Reason: reasonTask}, f
 	}
 	authorizer := c.snap.Config.Authorizer
-	if authorizer.HasPolicies() && m.IsResponse() && c.sessionID == "" {
+	if authorizer.HasPolicies() && m.IsResponse() && c.session.client == "" {
 		return authorize.Decision{Reason: reasonSession}, invalid("a response needs a Mcp-Session-Id")
 	}
 	decision := authorizer.Decide(c.r.Context(), authorize.Request{Caller: c.asker(), Message: m})

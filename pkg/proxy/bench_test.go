@@ -13,6 +13,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/countersign-io/countersign/pkg/sessionid"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
@@ -47,7 +48,7 @@ func BenchmarkPipeline(b *testing.B) {
 	if err := configs.Load(files); err != nil {
 		b.Fatal(err)
 	}
-	server := proxy.New(proxy.Options{Configs: configs, Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(io.Discard), LoopbackOnly: true})
+	server := proxy.New(proxy.Options{Configs: configs, Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(io.Discard), LoopbackOnly: true, SessionKeys: sessionid.NewKeys()})
 	token := issuer.Token(map[string]any{"sub": "alice", "aud": audience, "groups": []string{"s3-readers"}})
 	body := []byte(callTool(1, "echo", `{"text":"`+strings.Repeat("x", 64)+`"}`))
 	b.ReportAllocs()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/authorize"
@@ -29,11 +30,17 @@ type call struct {
 	caller    *identity.Caller
 	body      []byte
 	messages  *mcp.Body
-	sessionID string
+	session   session
 	version   string
 	plan      *liveconfig.Plan
 	decisions []authorize.Decision
 	span      telemetry.Span
+	// signed is what the request to the upstream was signed with.
+	signed signedWith
+	// events is the answer where it is a stream of them; listens holds the
+	// mcp.ListKinds of a subscription once it is acknowledged.
+	events  *eventStream
+	listens atomic.Uint32
 
 	outcome outcome
 	// id names the call in its records and errors; see requestID.
@@ -69,7 +76,7 @@ func (c *call) run() *failure {
 	if f := c.readMessages(); f != nil {
 		return f
 	}
-	if f := c.checkSession(); f != nil {
+	if f := c.openSession(); f != nil {
 		return f
 	}
 	if f := c.selectRole(); f != nil {
@@ -117,6 +124,7 @@ func (c *call) fail(f *failure) {
 	c.outcome.reason, c.outcome.denied = f.reason, f.denied
 	if !c.answered {
 		c.outcome.status = f.status
+		f.requestID = c.requestID()
 		if f.status != statusClientGone {
 			f.write(c.w, c.messages)
 		}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -13,11 +14,17 @@ import (
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
 
-// The JSON-RPC codes of our own lie outside the range that JSON-RPC reserves.
+// The JSON-RPC codes of our own are the HTTP status times 100 plus a number. They
+// lie outside the range that JSON-RPC reserves, and beyond 599: clients take a
+// smaller one for an HTTP status and begin a login.
 const (
-	codeDenied           = 403
-	codeNotFound         = 404
-	codeMethodNotAllowed = 405
+	codePolicy           = 40300
+	codeNoRole           = 40301
+	codeAWSDenied        = 40302
+	codeOrigin           = 40303
+	codePath             = 40400
+	codeSession          = 40401
+	codeMethodNotAllowed = 40500
 )
 
 // Reasons end up in audit records and as a metric's label, beside those of
@@ -37,6 +44,7 @@ const (
 	reasonMismatch    = "headerMismatch"
 	reasonOverload    = "overload"
 	reasonUnavailable = "unavailable"
+	reasonProvider    = "identityProviderConfig"
 	reasonUpstream    = "upstream"
 	reasonInternal    = "internal"
 	reasonGone        = "clientGone"
@@ -64,34 +72,39 @@ type failure struct {
 	challenge string
 	// id is the JSON-RPC id when it is not that of the parsed message.
 	id jsontext.Value
-	// shown is data.reason.
-	shown string
+	// shown is data.reason, requestID is data.requestId.
+	shown     string
+	requestID string
+	// header are further headers of the answer.
+	header http.Header
 }
 
 // refused is a decision against the caller that its client is told the reason of.
-func refused(status int, reason, message string) *failure {
-	return &failure{status: status, code: codeDenied, message: message, reason: reason, shown: reason, denied: true}
+func refused(status, code int, reason, message string) *failure {
+	return &failure{status: status, code: code, message: message, reason: reason, shown: reason, denied: true}
 }
 
 // unauthenticated is a 401 or 403 that tells the client where to get a token.
-func unauthenticated(err error, reason, metadataURL string) *failure {
-	status, challenge := identity.Challenge(err, metadataURL)
+func unauthenticated(err error, reason, metadataURL string, requiredScopes []string) *failure {
+	status, challenge := identity.Challenge(err, metadataURL, requiredScopes)
 	return &failure{status: status, message: err.Error(), reason: reason, denied: true, challenge: challenge}
 }
 
-func noRole(message string) *failure { return refused(http.StatusForbidden, reasonNoRole, message) }
+func noRole(message string) *failure {
+	return refused(http.StatusForbidden, codeNoRole, reasonNoRole, message)
+}
 
 func deniedBySTS() *failure {
-	return refused(http.StatusForbidden, reasonSTSDenied, "AWS STS denies the role that is mapped to this caller")
+	return refused(http.StatusForbidden, codeAWSDenied, reasonSTSDenied, "AWS STS denies the role that is mapped to this caller")
 }
 
 func deniedByAWS() *failure {
-	return refused(http.StatusForbidden, reasonAWSDenied, "AWS denies access to the role of this caller")
+	return refused(http.StatusForbidden, codeAWSDenied, reasonAWSDenied, "AWS denies access to the role of this caller")
 }
 
 // deniedByPolicy leaves to the record which policies it was.
 func deniedByPolicy(status int, subject string) *failure {
-	return refused(status, reasonPolicy, "access denied: this "+subject+" is not allowed for this caller")
+	return refused(status, codePolicy, reasonPolicy, "access denied: this "+subject+" is not allowed for this caller")
 }
 
 func unknownMethod(status int) *failure {
@@ -109,27 +122,27 @@ func unknownTask() *failure {
 
 func unknownSession() *failure {
 	return &failure{
-		status: http.StatusNotFound, code: codeNotFound, message: "the session is not known here; initialize again",
+		status: http.StatusNotFound, code: codeSession, message: "the session is not known here; initialize again",
 		reason: reasonSession, denied: true,
 	}
 }
 
 func forbiddenOrigin() *failure {
-	return &failure{status: http.StatusForbidden, code: codeDenied, message: "requests of another Origin are not served"}
+	return &failure{status: http.StatusForbidden, code: codeOrigin, message: "requests of another Origin are not served"}
 }
 
 func forbiddenHost() *failure {
-	return &failure{status: http.StatusForbidden, code: codeDenied, message: "the Host header must be a loopback address"}
+	return &failure{status: http.StatusForbidden, code: codeOrigin, message: "the Host header must be a loopback address"}
 }
 
 func misdirected() *failure {
 	return &failure{
-		status: http.StatusMisdirectedRequest, code: codeNotFound, message: "the Host is not the one that the connection is for",
+		status: http.StatusMisdirectedRequest, code: codePath, message: "the Host is not the one that the connection is for",
 	}
 }
 
 func notFound(message string) *failure {
-	return &failure{status: http.StatusNotFound, code: codeNotFound, message: message}
+	return &failure{status: http.StatusNotFound, code: codePath, message: message}
 }
 
 func methodNotAllowed(allowed string) *failure {
@@ -200,6 +213,15 @@ func internalError(message string) *failure {
 	return &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: message, reason: reasonInternal}
 }
 
+// misconfiguredProvider is what a login cannot mend: AWS IAM does not know the
+// issuer or the audience of the caller's tokens.
+func misconfiguredProvider() *failure {
+	return &failure{
+		status: http.StatusInternalServerError, code: mcp.CodeInternal, reason: reasonProvider, shown: reasonProvider,
+		message: "AWS IAM is not set up for the identity provider of this caller",
+	}
+}
+
 // clientGone is for the record: nobody reads the answer. A denial stays one.
 func clientGone(f *failure) *failure {
 	gone := &failure{status: statusClientGone, reason: reasonGone}
@@ -210,13 +232,14 @@ func clientGone(f *failure) *failure {
 }
 
 func (f *failure) answerError() mcp.AnswerError {
-	return mcp.AnswerError{Code: f.code, Message: f.message, Reason: f.shown}
+	return mcp.AnswerError{Code: f.code, Message: f.message, Reason: f.shown, RequestID: f.requestID}
 }
 
 // write sends the failure. In a batch every request gets the error.
 func (f *failure) write(w http.ResponseWriter, body *mcp.Body) {
 	extendWrite(w)
 	header := w.Header()
+	maps.Copy(header, f.header)
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	if f.retryAfter > 0 {

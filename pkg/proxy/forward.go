@@ -33,27 +33,43 @@ var errHeaderTimeout = errors.New("the upstream took too long to answer")
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
-	index := c.upstream.Index
-	session, key := c.plan.Sessions[index], c.plan.Keys[index]
-	cache := c.server.credentials
-	credential, err := cache.Get(ctx, key, c.caller.Token, session)
+	session, key := c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
+	credential, err := c.server.credentials.Get(ctx, key, c.caller.Token, session)
 	if err != nil {
 		return nil, c.credentialFailure(err)
 	}
+	if err := c.prepareBody(); err != nil {
+		slog.Error("a request could not be made", "error", err)
+		return nil, internalError("internal error")
+	}
 	header := c.upstreamHeader()
 	ctx = c.trace(ctx, header)
-	answer, f := c.send(ctx, header, credential)
+	answer, f := c.sendSigned(ctx, header, &credential)
+	if f != nil || !c.asksForTools() {
+		return answer, f
+	}
+	return c.repeatIfEmpty(ctx, answer, func() (*http.Response, *failure) {
+		return c.sendSigned(ctx, maps.Clone(header), &credential)
+	})
+}
+
+// sendSigned sends the request, and once more with a new credential where AWS
+// refuses the one that it was signed with.
+func (c *call) sendSigned(ctx context.Context, header http.Header, credential *aws.Credentials) (*http.Response, *failure) {
+	session, key := c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
+	answer, f := c.send(ctx, header, *credential)
 	if f != nil {
 		return nil, f
 	}
 	awsError := readAWSError(answer)
 	if awsError == badCredential {
-		renewed, err := cache.Renew(ctx, key, c.caller.Token, session, credential)
+		renewed, err := c.server.credentials.Renew(ctx, key, c.caller.Token, session, *credential)
 		switch {
 		case errors.Is(err, credentials.ErrRenewedRecently):
 		case err != nil:
 			return nil, c.credentialFailure(err)
 		default:
+			*credential = renewed
 			// The first request's header may still be read by its connection.
 			if answer, f = c.send(ctx, maps.Clone(header), renewed); f != nil {
 				return nil, f
@@ -70,13 +86,25 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 	return answer, nil
 }
 
+// prepareBody adds what the auth-config has set in every request.
+func (c *call) prepareBody() error {
+	if c.messages == nil {
+		return nil
+	}
+	body, err := mcp.SetMeta(c.body, c.messages, c.upstream.Meta)
+	if err == nil {
+		c.body = body
+	}
+	return err
+}
+
 func (c *call) trace(ctx context.Context, header http.Header) context.Context {
 	tracer := c.server.options.Tracer
 	if tracer == nil {
 		return ctx
 	}
 	operation := telemetry.Operation{
-		Method: c.label(), SessionID: c.sessionID, ProtocolVersion: c.version,
+		Method: c.label(), SessionID: c.session.upstream, ProtocolVersion: c.version,
 		ServerAddress: c.upstream.Host, ServerPort: c.upstream.Port,
 	}
 	operation.TraceParent, operation.TraceState = c.traceContext()
@@ -94,7 +122,7 @@ func (c *call) trace(ctx context.Context, header http.Header) context.Context {
 func (c *call) upstreamHeader() http.Header {
 	header := make(http.Header, len(c.r.Header)+6)
 	for name, values := range c.r.Header {
-		if isRelayed(name) {
+		if isRelayed(name) || c.upstream.Headers.Allow[name] {
 			header[name] = values
 		}
 	}
@@ -103,6 +131,10 @@ func (c *call) upstreamHeader() http.Header {
 		// message than the one that was decided on.
 		header["Content-Type"] = []string{"application/json"}
 	}
+	for name, value := range c.upstream.Headers.Set {
+		header[name] = []string{value}
+	}
+	c.setSession(header)
 	header["Accept-Encoding"] = []string{"identity"}
 	if _, ok := header["User-Agent"]; !ok {
 		// An absent one would become net/http's own.
@@ -131,6 +163,7 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 		slog.Error("a request could not be signed", "error", err)
 		return nil, internalError("internal error")
 	}
+	c.signed = signedWithOf(header, c.caller.Token.Reveal())
 	begun := time.Now()
 	timer := time.AfterFunc(c.snap.Config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
 	answer, err := c.snap.Transport.RoundTrip(request.WithContext(ctx))
@@ -186,6 +219,10 @@ func (c *call) credentialFailure(err error) *failure {
 		return c.challenge(errTokenRefused, reasonSTSToken)
 	case credentials.KindUnavailable:
 		return unavailable("AWS credentials cannot be had now")
+	case credentials.KindIdentityProvider:
+		slog.Error("AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences and the role's trust policy",
+			"role", c.plan.Role, "issuer", c.caller.Issuer, "error", err)
+		return misconfiguredProvider()
 	}
 	return internalError("AWS credentials cannot be had")
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/countersign-io/countersign/pkg/sessionid"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
@@ -53,6 +54,12 @@ type bedOptions struct {
 	serviceAccount bool
 	requiredScope  string
 	sts            func(*standin.STS)
+	// upstream is appended to the upstream's fields, oidc to those of oidc.
+	upstream string
+	oidc     string
+	// sessionKey is the file of --session-key; issuer is another bed's.
+	sessionKey string
+	issuer     *standin.Issuer
 }
 
 const rolesYAML = `
@@ -65,8 +72,10 @@ const rolesYAML = `
 func newBed(t *testing.T, o bedOptions) *bed {
 	t.Helper()
 	b := &bed{t: t, audit: &lines{}}
-	b.issuer = standin.NewIssuer()
-	t.Cleanup(b.issuer.Close)
+	if b.issuer = o.issuer; b.issuer == nil {
+		b.issuer = standin.NewIssuer()
+		t.Cleanup(b.issuer.Close)
+	}
 	b.sts = standin.NewSTS(b.issuer.URL, audience)
 	t.Cleanup(b.sts.Close)
 	if o.sts != nil {
@@ -99,6 +108,7 @@ func newBed(t *testing.T, o bedOptions) *bed {
 	t.Cleanup(b.configs.Close)
 	b.server = proxy.New(proxy.Options{
 		Configs: b.configs, Metrics: b.measured, Audit: audit.NewLog(b.audit), LoopbackOnly: true,
+		SessionKeys: sessionKeys(t, o.sessionKey),
 	})
 	t.Cleanup(b.server.EndStreams)
 	b.front = httptest.NewServer(b.server)
@@ -110,8 +120,19 @@ func newBed(t *testing.T, o bedOptions) *bed {
 	return b
 }
 
+func sessionKeys(t *testing.T, path string) *sessionid.Keys {
+	if path == "" {
+		return sessionid.NewKeys()
+	}
+	keys, err := sessionid.OpenKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
 func (b *bed) config(target string, o *bedOptions) string {
-	identity := fmt.Sprintf("{source: bearer, oidc: {issuer: %q, audience: %s}}", b.issuer.URL, audience)
+	identity := fmt.Sprintf("{source: bearer, oidc: {issuer: %q, audience: %s%s}}", b.issuer.URL, audience, o.oidc)
 	if o.requiredScope != "" {
 		identity = fmt.Sprintf("{source: bearer, oidc: {issuer: %q, audience: %s, requiredScopes: [%s]}}", b.issuer.URL, audience, o.requiredScope)
 	}
@@ -122,10 +143,10 @@ func (b *bed) config(target string, o *bedOptions) string {
 kind: AuthConfig
 spec:
   upstreams:
-  - {name: aws, url: %q, region: us-east-1, service: aws-mcp}
+  - {name: aws, url: %q, region: us-east-1, service: aws-mcp%s}
   identity: %s
   awsSts:
-    region: us-east-1%s%s`, target, identity, rolesYAML, o.spec)
+    region: us-east-1%s%s`, target, o.upstream, identity, rolesYAML, o.spec)
 }
 
 func (b *bed) token(subject string, claims map[string]any) string {

@@ -129,10 +129,10 @@ func TestWhatUpstreamsAnswerWithIsPassedOrReplaced(t *testing.T) {
 	}{
 		"text cut within a character": {200, "application/json", "", `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"cut \ud83d"}]}}`, 200, `cut \ud83d`, ""},
 		"a tool's name cut so":        {200, "application/json", "", `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo\ud83d"}]}}`, 502, "cannot be read", "echo"},
-		"a throttle page":             {429, "text/html", "", "<html>slow</html>", 429, "<html>slow</html>", ""},
-		"a list in a plain error":     {400, "text/plain", "", ` {"result":{"tools":[{"name":"secret"}]}}`, 400, `{"tools":[]}`, "secret"},
+		"a throttle page":             {429, "text/html", "", "<html>slow</html>", 429, "status 429", "<html>"},
+		"a list in a plain error":     {400, "text/plain", "", ` {"result":{"tools":[{"name":"secret"}]}}`, 400, "status 400", "secret"},
 		"broken JSON in an error":     {400, "text/plain", "", `{"result":{"tools":[{"name":"secret"}]}`, 400, "status 400", "secret"},
-		"a plain error":               {404, "text/plain", "", "session not found", 404, "session not found", ""},
+		"a plain error":               {404, "text/plain", "", "session not found", 404, "status 404", "not found"},
 		"an HTML error":               {500, "text/html", "", "<script>", 500, "status 500", "<script>"},
 		"a 400 about the signature":   {400, "application/json", "IncompleteSignatureException", `{"message":"Authorization=AWS4-HMAC-SHA256 Credential=ASIA"}`, 502, "signature", "ASIA"},
 		"a JSON-RPC error":            {400, "application/json", "", `{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"x"}}`, 400, "-32022", ""},

@@ -37,7 +37,8 @@ func (c *call) identify() *failure {
 
 // challenge is a 401 or 403 that tells the client where to get a token.
 func (c *call) challenge(err error, reason string) *failure {
-	return unauthenticated(err, reason, identity.MetadataURL(resourceURL(c.snap, c.r, c.r.URL.EscapedPath())))
+	metadata := identity.MetadataURL(resourceURL(c.snap, c.r, c.r.URL.EscapedPath()))
+	return unauthenticated(err, reason, metadata, c.snap.Config.Identity.OIDC.RequiredScopes)
 }
 
 // selectRole finds the IAM role for the caller.
@@ -48,8 +49,9 @@ func (c *call) selectRole() *failure {
 	}
 	message := "no IAM role is mapped to this caller"
 	var name *rolemap.SessionNameError
-	if errors.As(c.plan.Err, &name) {
-		message = name.Error()
+	var claim *rolemap.UnusableClaimError
+	if errors.As(c.plan.Err, &name) || errors.As(c.plan.Err, &claim) {
+		message = c.plan.Err.Error()
 	}
 	return noRole(message)
 }

@@ -55,7 +55,7 @@ var repeatable = map[string]bool{"Accept": true, "Tracestate": true, "Baggage": 
 // could take different ones.
 func (c *call) checkHeaders() *failure {
 	for name, values := range c.r.Header {
-		if len(values) > 1 && (isRelayed(name) || name == "Content-Type") && !repeatable[name] {
+		if len(values) > 1 && (isRelayed(name) || c.upstream.Headers.Allow[name] || name == "Content-Type") && !repeatable[name] {
 			return invalid("the header " + name + " is repeated")
 		}
 	}
@@ -63,7 +63,6 @@ func (c *call) checkHeaders() *failure {
 	if c.version == "" {
 		c.version = mcp.VersionBatch
 	}
-	c.sessionID = c.r.Header.Get(headerSession)
 	if c.r.Method != http.MethodPost {
 		return nil
 	}
@@ -150,8 +149,27 @@ func (c *call) checkAgreement() *failure {
 			return disagrees("the header Mcp-Name")
 		}
 	}
+	if f := c.checkParamHeaders(m); f != nil {
+		return f
+	}
 	if said := m.Params.Meta.ProtocolVersion; said != "" && said != c.r.Header.Get("Mcp-Protocol-Version") {
 		return disagrees("the header MCP-Protocol-Version")
+	}
+	return nil
+}
+
+// checkParamHeaders compares the headers that repeat arguments, where tools.json
+// says which these are; elsewhere only the upstream can.
+func (c *call) checkParamHeaders(m *mcp.Message) *failure {
+	subjects := m.Subjects()
+	if !mcp.IsStateless(c.version) || len(subjects) != 1 || subjects[0].Kind != mcp.SubjectTool {
+		return nil
+	}
+	headers := c.snap.Config.ParamHeaders[subjects[0].Name]
+	for i := range headers {
+		if h := &headers[i]; !h.Agrees(c.r.Header[h.Header], m.Params.Arguments) {
+			return disagrees("the header " + h.Header)
+		}
 	}
 	return nil
 }

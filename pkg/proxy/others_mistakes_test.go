@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -215,9 +216,9 @@ func TestAListOnAResumedStreamIsFiltered(t *testing.T) {
 	})
 	b := newBed(t, bedOptions{upstreamURL: upstream, files: map[string]string{"p.cedar": oneToolPolicy}})
 	token := b.token("alice", nil)
-	b.post(token, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`)
-	got := b.do(http.MethodGet, token, "", withHeader("Mcp-Session-Id", "s1"), withHeader("Last-Event-ID", "6"))
-	want := "id: 7\r\nretry: 10\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"echo\"}],\"nextCursor\":\"\"}}\r\n\r\n"
+	session := b.post(token, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`).header.Get("Mcp-Session-Id")
+	got := b.do(http.MethodGet, token, "", withHeader("Mcp-Session-Id", session), withHeader("Last-Event-ID", "6"))
+	want := "id: 7\nretry: 10\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"echo\"}],\"nextCursor\":\"\"}}\n\n"
 	if got.body != want {
 		t.Errorf("got  %q\nwant %q", got.body, want)
 	}
@@ -300,10 +301,12 @@ func TestABadSignatureDoesNotMakeKeysBeFetchedAgain(t *testing.T) {
 	}
 	// An unknown key id does, once in ten seconds however many ask.
 	other.AddKey(jose.RS256)
-	unknown := other.Token(map[string]any{"iss": b.issuer.URL, "aud": audience, "sub": "alice"})
-	for range 10 {
-		b.post(unknown, callTool(1, "echo", `{}`))
+	var asking sync.WaitGroup
+	for n := range 10 {
+		unknown := other.Token(map[string]any{"iss": b.issuer.URL, "aud": audience, "sub": "alice", "jti": n})
+		asking.Go(func() { b.post(unknown, callTool(1, "echo", `{}`)) })
 	}
+	asking.Wait()
 	if now := b.issuer.KeyFetches.Load(); now > fetched+1 {
 		t.Errorf("an unknown key made keys be fetched %d times", now-fetched)
 	}

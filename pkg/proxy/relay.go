@@ -1,53 +1,113 @@
 package proxy
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
 
-// maxMessage bounds one message of the upstream: a JSON answer or an event.
-const maxMessage = 8 << 20
+const (
+	// maxHeldLists bounds all lists that are held to be filtered, of all callers.
+	maxHeldLists = 16 << 20
+	// maxHeldHead is how much of an answer is written at once when it is whole, so
+	// that what is wrong with it becomes an answer of ours.
+	maxHeldHead = 32 << 10
+)
 
 // returned are the response headers that come back, beside those that begin
-// with Mcp-. Set-Cookie and WWW-Authenticate are not among them.
+// with Mcp-. Set-Cookie and WWW-Authenticate are not among them; Content-Type is
+// ours, since a charset or a second type could have the client read another
+// message than the one that was filtered.
 var returned = map[string]bool{
-	"Content-Type": true, "Cache-Control": true, "Retry-After": true, "Allow": true,
-	"X-Amzn-Requestid": true, "X-Amzn-Trace-Id": true,
+	"Cache-Control": true, "Retry-After": true, "Allow": true, "X-Amzn-Requestid": true, "X-Amzn-Trace-Id": true,
+	headerAgentCoreSession: true,
 }
+
+// The media types of answers.
+const (
+	typeJSON   = "application/json"
+	typeEvents = "text/event-stream"
+)
 
 // relay passes the answer on, with what the caller may not see cut out of
 // lists.
 func (c *call) relay(answer *http.Response) *failure {
-	if f := c.checkAnswer(answer); f != nil {
+	kind, f := checkAnswer(answer)
+	if f != nil {
 		return f
+	}
+	if answer.StatusCode >= http.StatusBadRequest {
+		return c.relayError(answer)
 	}
 	if f := c.bindSession(answer); f != nil {
 		return f
 	}
-	kind := mediaType(answer.Header)
-	if kind == "text/event-stream" {
+	switch {
+	case !c.awaitsAnswer():
+		return c.acknowledge(answer)
+	case kind == typeEvents:
 		return c.relayEvents(answer)
 	}
-	return c.relayMessage(answer, kind)
+	return c.relayMessage(answer)
 }
 
-func (c *call) checkAnswer(answer *http.Response) *failure {
+// checkAnswer gives the media type of an answer that can be read in one way.
+func checkAnswer(answer *http.Response) (kind string, f *failure) {
 	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
-		return badGateway("the upstream redirects, which is not followed")
+		return "", badGateway("the upstream redirects, which is not followed")
 	}
 	for _, encoding := range answer.Header["Content-Encoding"] {
 		if !strings.EqualFold(encoding, "identity") {
-			return badGateway("the upstream's answer is compressed, so it cannot be checked")
+			return "", badGateway("the upstream's answer is compressed, so it cannot be checked")
 		}
 	}
+	types := answer.Header["Content-Type"]
+	if len(types) > 1 || len(types) == 1 && strings.Contains(types[0], ",") {
+		return "", badGateway("the upstream's answer has several media types")
+	}
+	if len(types) == 0 {
+		return "", nil
+	}
+	kind, _, err := mime.ParseMediaType(types[0])
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return "", nil //nolint:nilerr // a type that nobody understands is none
+	}
+	return kind, nil
+}
+
+// awaitsAnswer reports whether the request has a message that is answered; to
+// notifications, the client's own answers and DELETE a body says nothing.
+func (c *call) awaitsAnswer() bool {
+	if c.messages == nil {
+		return c.r.Method != http.MethodDelete
+	}
+	for i := range c.messages.Messages {
+		if m := &c.messages.Messages[i]; !m.IsResponse() && !m.IsNotification() {
+			return true
+		}
+	}
+	return false
+}
+
+// acknowledge passes a status on without the body. A POST gets 202, as the
+// protocol has it, whatever status of success came.
+func (c *call) acknowledge(answer *http.Response) *failure {
+	c.copyHeader(answer)
+	status := answer.StatusCode
+	if c.r.Method == http.MethodPost {
+		status = http.StatusAccepted
+	}
+	if status != http.StatusNoContent {
+		c.w.Header().Set("Content-Length", "0")
+	}
+	c.begin(status)
 	return nil
 }
 
@@ -60,120 +120,94 @@ func (c *call) copyHeader(answer *http.Response) {
 	}
 }
 
-// relayMessage passes one JSON message, or a body that is none where the status
-// says that there is no result.
-func (c *call) relayMessage(answer *http.Response, kind string) *failure {
-	body, f := readMessage(answer)
-	if f != nil {
-		return f
+// answers say how the messages of this call's answer are passed.
+func (c *call) answers() mcp.Answers {
+	view := visibility{c}
+	return mcp.Answers{
+		Filter: view, Private: view.private(), MaxHeld: c.snap.Config.Limits.MaxFilteredBytes,
+		Budget: c.server.heldLists, Notes: answerNotes{c},
 	}
-	c.copyHeader(answer)
-	if len(body) > 0 {
-		if body, f = c.filterMessage(answer.StatusCode, kind, body); f != nil {
-			return f
+}
+
+// readBuffers are for answers on their way.
+var readBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+// relayMessage passes one JSON message. What is wrong with its beginning, or with
+// all of a short one, becomes an answer of ours; later the answer breaks off, or
+// the client would take it for whole.
+func (c *call) relayMessage(answer *http.Response) *failure {
+	rewriter := mcp.NewMessageRewriter(c.answers())
+	defer rewriter.Release()
+	buffer, _ := readBuffers.Get().(*[16 << 10]byte)
+	defer readBuffers.Put(buffer)
+	var out []byte
+	for {
+		n, readErr := answer.Body.Read(buffer[:])
+		var err error
+		if out, err = rewriter.Write(out, buffer[:n]); err == nil && errors.Is(readErr, io.EOF) {
+			if out, err = rewriter.Finish(out); err == nil {
+				c.writeLast(answer, out)
+				return nil
+			}
+		}
+		switch {
+		case err != nil:
+			return c.breakOff(c.unreadable(err))
+		case readErr != nil && !errors.Is(readErr, io.EOF):
+			return c.breakOff(badGateway("the upstream's answer breaks off"))
+		case len(out) >= maxHeldHead || c.answered && len(out) > 0:
+			c.beginMessage(answer)
+			extendWrite(c.w)
+			if _, err := c.w.Write(out); err != nil {
+				return nil //nolint:nilerr // the client is gone
+			}
+			out = out[:0]
 		}
 	}
-	if answer.StatusCode != http.StatusNoContent {
-		c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+}
+
+func (c *call) beginMessage(answer *http.Response) {
+	if !c.answered {
+		c.copyHeader(answer)
+		c.w.Header().Set("Content-Type", typeJSON)
+		c.begin(answer.StatusCode)
+	}
+}
+
+// writeLast writes the end of an answer, with its length where it is whole.
+func (c *call) writeLast(answer *http.Response, out []byte) {
+	if !c.answered {
+		c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	}
 	extendWrite(c.w)
-	c.begin(answer.StatusCode)
-	_, _ = c.w.Write(body) // the client may be gone
-	return nil
+	c.beginMessage(answer)
+	_, _ = c.w.Write(out) // the client may be gone
 }
 
-// filterMessage gives what may go on of a body. An error that is no message goes
-// on as plain text where the upstream says that it is, and for 429, whose reason
-// the client needs.
-func (c *call) filterMessage(status int, kind string, body []byte) ([]byte, *failure) {
-	view := visibility{c}
-	filtered, err := mcp.FilterMessage(body, view, view.private())
-	if err == nil {
-		return filtered, nil
+// breakOff ends an answer that is on its way, or gives the failure to answer with.
+func (c *call) breakOff(f *failure) *failure {
+	if !c.answered || c.r.Context().Err() != nil {
+		return f
 	}
-	if status < http.StatusBadRequest {
-		slog.Warn("an upstream's answer was refused", "upstream", c.upstream.Name, "error", err)
-		return nil, badGateway("the upstream's answer cannot be read")
-	}
-	trimmed := bytes.TrimLeft(body, " \t\r\n\xEF\xBB\xBF")
-	looksLikeJSON := len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[')
-	if !looksLikeJSON && (kind == "text/plain" || status == http.StatusTooManyRequests) {
-		c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		c.w.Header().Set("X-Content-Type-Options", "nosniff")
-		return body, nil
-	}
-	return nil, upstreamStatus(status)
+	c.outcome.reason = f.reason
+	panic(http.ErrAbortHandler)
 }
 
-func readMessage(answer *http.Response) ([]byte, *failure) {
-	tooLarge := badGateway("the upstream's answer is too large")
-	if answer.ContentLength > maxMessage {
-		return nil, tooLarge
-	}
-	var body []byte
-	var err error
-	if answer.ContentLength >= 0 {
-		body = make([]byte, answer.ContentLength)
-		_, err = io.ReadFull(answer.Body, body)
-	} else {
-		body, err = io.ReadAll(io.LimitReader(answer.Body, maxMessage+1))
-	}
+// unreadable is the failure for what a rewriter refuses.
+func (c *call) unreadable(err error) *failure {
+	slog.Warn("an upstream's answer was refused", "upstream", c.upstream.Name, "error", err)
+	var tooLarge *mcp.TooLargeError
 	switch {
-	case err != nil:
-		return nil, badGateway("the upstream's answer breaks off")
-	case len(body) > maxMessage:
-		return nil, tooLarge
+	case errors.As(err, &tooLarge):
+		return badGateway(tooLarge.Error())
+	case errors.Is(err, mcp.ErrNoRoom):
+		return overloaded(err.Error())
 	}
-	return body, nil
+	return badGateway("the upstream's answer cannot be read")
 }
 
 // begin sends the status.
 func (c *call) begin(status int) {
 	c.answered, c.outcome.status = true, status
 	c.w.WriteHeader(status)
-}
-
-// relayEvents passes a stream event by event. What cannot be read ends it with
-// an error.
-func (c *call) relayEvents(answer *http.Response) *failure {
-	c.copyHeader(answer)
-	// Asks proxies in between not to hold events back.
-	c.w.Header().Set("X-Accel-Buffering", "no")
-	c.begin(answer.StatusCode)
-	out := newFlushWriter(c.w)
-	defer out.stop()
-	if c.isStream() {
-		defer context.AfterFunc(answer.Request.Context(), out.cut)()
-		// The record of a stream is written when it opens: it may last hours.
-		c.record()
-	}
-	view := visibility{c}
-	private := view.private()
-	rewriter := mcp.NewEventRewriter(maxMessage, func(data []byte) ([]byte, error) {
-		return mcp.FilterMessage(data, view, private)
-	})
-	err := mcp.RewriteEvents(out, out.Flush, answer.Body, rewriter)
-	switch {
-	case err == nil || c.r.Context().Err() != nil:
-		return nil
-	case errors.Is(err, mcp.ErrUnreadable) || errors.Is(err, mcp.ErrTooLarge):
-		slog.Warn("an upstream's stream was ended", "upstream", c.upstream.Name, "error", err)
-		f := badGateway("the upstream's answer cannot be read")
-		_, _ = out.Write(c.lastEvent(f)) // the client may be gone
-		return f
-	case c.isStream():
-		// The token expired, the server stops, or the upstream went away: the
-		// client opens another stream.
-		return nil
-	}
-	// The upstream broke off; so must the answer, or the client would take it
-	// for whole.
-	c.outcome.reason = reasonUpstream
-	panic(http.ErrAbortHandler)
-}
-
-// lastEvent is the failure as an event.
-func (c *call) lastEvent(f *failure) []byte {
-	event := append([]byte("\ndata: "), f.body(c.messages)...)
-	return append(event, "\n\n"...)
 }

@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
@@ -27,13 +30,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // route finds the upstream by the request's path.
 func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, routes *liveconfig.Routes) {
-	if f := checkOrigin(r); f != nil {
-		f.write(w, nil)
-		return
-	}
 	path := r.URL.EscapedPath()
 	if rest, ok := strings.CutPrefix(path, authconfig.MetadataPath); ok {
 		s.serveMetadata(w, r, snap, routes, rest)
+		return
+	}
+	if !allowOrigin(w, r, snap.Config.Identity.OIDC.AllowedOrigins) {
+		forbiddenOrigin().write(w, nil)
 		return
 	}
 	u, ok := routes.ByPath[path]
@@ -41,31 +44,19 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *liveconfig.
 		notFound("no upstream has this path").write(w, nil)
 		return
 	}
-	switch r.Method {
-	case http.MethodPost, http.MethodGet, http.MethodDelete:
-	default:
+	switch {
+	case isPreflight(r) && w.Header().Get(headerAllowOrigin) != "":
+		answerPreflight(w, r)
+		return
+	case r.Method != http.MethodPost && r.Method != http.MethodGet && r.Method != http.MethodDelete:
 		w.Header().Set("Allow", "GET, POST, DELETE")
 		methodNotAllowed("POST, GET or DELETE").write(w, nil)
 		return
-	}
-	if r.URL.RawQuery != "" && r.URL.RawQuery != u.URL.RawQuery {
+	case r.URL.RawQuery != "" && r.URL.RawQuery != u.URL.RawQuery:
 		invalid("the query is not the one of the upstream's URL").write(w, nil)
 		return
 	}
 	s.serve(w, r, snap, u)
-}
-
-// checkOrigin refuses what a browser page of another origin could send.
-func checkOrigin(r *http.Request) *failure {
-	switch origins := r.Header["Origin"]; len(origins) {
-	case 0:
-		return nil
-	case 1:
-		if u, err := url.Parse(origins[0]); err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
-			return nil
-		}
-	}
-	return forbiddenOrigin()
 }
 
 // IsLoopbackHost reports whether a Host header names a loopback address.
@@ -93,8 +84,17 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *liv
 		notFound("there is no metadata for this path").write(w, nil)
 		return
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
+	// It holds nothing secret, and browser clients have to read it before a login.
+	w.Header().Set(headerAllowOrigin, "*")
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		w.Header().Set("Access-Control-Allow-Methods", "GET")
+		w.Header().Set("Access-Control-Allow-Headers", "MCP-Protocol-Version")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		methodNotAllowed("GET").write(w, nil)
 		return
 	}
@@ -112,16 +112,38 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *liv
 }
 
 // resourceURL is the RFC 9728 resource of a request: configured, or the URL that
-// the client called.
+// the client called. A proxy in front that is trusted says what that was.
 func resourceURL(snap *liveconfig.Snapshot, r *http.Request, path string) string {
-	if configured := snap.Config.Identity.OIDC.ResourceURL; configured != "" {
-		return configured
+	oidc := &snap.Config.Identity.OIDC
+	if oidc.ResourceURL != "" {
+		return oidc.ResourceURL
 	}
-	scheme := "http"
+	scheme, host := "http", r.Host
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host + path
+	if isTrustedProxy(r.RemoteAddr, oidc.TrustedProxies) {
+		if said := r.Header.Get("X-Forwarded-Proto"); said == "https" || said == "http" {
+			scheme = said
+		}
+		if said := r.Header.Get("X-Forwarded-Host"); said != "" && authconfig.IsHostPort(said) {
+			host = said
+		}
+	} else if scheme == "http" && r.Header.Get("X-Forwarded-Proto") == "https" {
+		warnOfProxy.Do(func() {
+			slog.Warn("a proxy in front says that clients use https, so the metadata names a resource that they did not call: "+
+				"set spec.identity.oidc.resourceURL or trustedProxies", "proxy", r.RemoteAddr)
+		})
+	}
+	return scheme + "://" + host + path
+}
+
+// warnOfProxy keeps a warning that every request could cause to one.
+var warnOfProxy sync.Once
+
+func isTrustedProxy(remote string, trusted []netip.Prefix) bool {
+	peer, err := netip.ParseAddrPort(remote)
+	return err == nil && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
 }
 
 const (

@@ -9,6 +9,8 @@ import (
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
+	"github.com/countersign-io/countersign/pkg/mcp"
+	"github.com/countersign-io/countersign/pkg/sessionid"
 	"github.com/countersign-io/countersign/pkg/sigv4"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
@@ -23,6 +25,8 @@ type Options struct {
 	Tracer  *telemetry.Tracer
 	// Audit receives decision records.
 	Audit *audit.Log
+	// SessionKeys bind MCP sessions to callers.
+	SessionKeys *sessionid.Keys
 	// LoopbackOnly is set when the plain listener has a loopback address: then
 	// the Host header must name one, against DNS rebinding.
 	LoopbackOnly bool
@@ -30,16 +34,16 @@ type Options struct {
 
 // Server serves MCP requests: it is the pipeline with what outlives one request.
 type Server struct {
-	options Options
-	tasks   *ownership
-	// sessions are the MCP sessions of callers.
-	sessions    *ownership
+	options     Options
+	tasks       *ownership
 	credentials *credentials.Cache
 	signer      *sigv4.Signer
 
-	inFlight inFlight
-	sequence atomic.Uint64
-	idPrefix string
+	inFlight  inFlight
+	heldLists *mcp.HoldBudget
+	listeners *listeners
+	sequence  atomic.Uint64
+	idPrefix  string
 
 	// stopping ends streams when the server shuts down.
 	stopping context.Context //nolint:containedctx // the server's own life
@@ -49,10 +53,12 @@ type Server struct {
 // New makes a server.
 func New(options Options) *Server {
 	s := &Server{
-		options: options, sessions: newOwnership(), tasks: newOwnership(), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
+		options: options, tasks: newOwnership(), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
+		heldLists: mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
 	}
 	s.inFlight.metrics = options.Metrics
 	s.credentials = credentials.NewCache(options.Configs, options.Metrics)
+	options.Configs.OnSwap(s.configChanged)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	options.Metrics.ObserveCredentialCache(s.credentials.Len)
 	return s

@@ -4,54 +4,94 @@ import (
 	"net/http"
 
 	"github.com/countersign-io/countersign/pkg/mcp"
+	"github.com/countersign-io/countersign/pkg/sessionid"
 )
 
-const headerSession = "Mcp-Session-Id"
+// The headers that name a session: MCP's, and AgentCore's own for its runtimes.
+// https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-sessions.html
+const (
+	headerSession          = "Mcp-Session-Id"
+	headerAgentCoreSession = "X-Amzn-Bedrock-Agentcore-Runtime-Session-Id"
+)
 
-func (c *call) owner() owner { return owner{issuer: c.caller.Issuer, subject: c.caller.Subject} }
+// session is the MCP session of a call: what the client calls it and what the
+// upstream does. Logs, traces and records carry the upstream's.
+type session struct {
+	client   string
+	upstream string
+}
 
-func (c *call) owned(id string) ownedID { return ownedID{upstream: c.upstream.Key, id: id} }
+func (c *call) sessionOwner() sessionid.Owner {
+	return sessionid.Owner{Upstream: c.upstream.Key, Issuer: c.caller.Issuer, Subject: c.caller.Subject}
+}
 
-// checkSession refuses a session that this sidecar does not know as the
-// caller's, with the answer that makes a client initialize again. The workload
-// of the serviceAccount source is alone: there is nothing to bind.
-func (c *call) checkSession() *failure {
-	if !c.isBearer() {
-		return nil
+// openSession finds the upstream's session in the client's id. An id that was not
+// made for this caller gets the answer that makes a client initialize again. The
+// workload of the serviceAccount source is alone: there is nothing to bind.
+func (c *call) openSession() *failure {
+	id := c.r.Header.Get(headerSession)
+	if c.upstream.ClientSessions && id == "" {
+		id = c.r.Header.Get(headerAgentCoreSession)
 	}
-	if c.sessionID == "" {
-		if c.r.Header.Get("Last-Event-Id") != "" {
+	switch {
+	case id == "":
+		if c.r.Header.Get("Last-Event-Id") != "" && c.isBearer() {
 			return invalid("Last-Event-ID needs a Mcp-Session-Id")
 		}
 		return nil
+	case !c.isBearer():
+		c.session = session{client: id, upstream: id}
+		return nil
 	}
-	if len(c.sessionID) > maxOwnedID || !c.server.sessions.holds(c.owned(c.sessionID), c.owner()) {
+	owner := c.sessionOwner()
+	opened, ok := c.server.options.SessionKeys.Open(id, owner)
+	if !ok && c.upstream.ClientSessions && sessionid.Valid(id) {
+		opened, ok = c.server.options.SessionKeys.Disguise(id, owner), true
+	}
+	if !ok {
 		return unknownSession()
 	}
+	c.session = session{client: id, upstream: opened}
 	return nil
 }
 
-// bindSession notes the session that an answer opens, and forgets one that is
-// over.
+// setSession puts the upstream's id into the headers that go up.
+func (c *call) setSession(header http.Header) {
+	header.Del(headerSession)
+	if c.session.upstream == "" {
+		return
+	}
+	header[headerSession] = []string{c.session.upstream}
+	if c.upstream.ClientSessions {
+		header[headerAgentCoreSession] = []string{c.session.upstream}
+	}
+}
+
+// bindSession gives the client an id of its own for the upstream's session.
 func (c *call) bindSession(answer *http.Response) *failure {
 	if !c.isBearer() {
 		return nil
 	}
-	if c.sessionID != "" && (answer.StatusCode == http.StatusNotFound || c.r.Method == http.MethodDelete && answer.StatusCode < 300) {
-		c.server.sessions.release(c.owned(c.sessionID), c.owner())
-		return nil
-	}
-	ids := answer.Header[headerSession]
-	switch {
-	case len(ids) == 0:
-		return nil
-	case len(ids) > 1 || ids[0] == "" || len(ids[0]) > maxOwnedID:
-		return badGateway("the upstream's session id cannot be used")
-	case !c.server.sessions.claim(c.owned(ids[0]), c.owner()):
-		return badGateway("the upstream issued a session id that is in use")
+	for _, name := range []string{headerSession, headerAgentCoreSession} {
+		ids := answer.Header[name]
+		switch {
+		case len(ids) == 0:
+			continue
+		case len(ids) > 1 || !sessionid.Valid(ids[0]):
+			return badGateway("the upstream's session id cannot be used")
+		case ids[0] == c.session.upstream:
+			// It is the client's already, in the form that the client chose.
+			answer.Header[name] = []string{c.session.client}
+		default:
+			answer.Header[name] = []string{c.server.options.SessionKeys.Bind(ids[0], c.sessionOwner())}
+		}
 	}
 	return nil
 }
+
+func (c *call) owner() owner { return owner{issuer: c.caller.Issuer, subject: c.caller.Subject} }
+
+func (c *call) owned(id string) ownedID { return ownedID{upstream: c.upstream.Key, id: id} }
 
 // checkTasks lets tasks be used only by the caller to whom they were issued.
 func (c *call) checkTasks(m *mcp.Message) *failure {

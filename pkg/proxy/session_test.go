@@ -1,8 +1,10 @@
 package proxy_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,16 +36,18 @@ const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`
 func TestASessionBelongsToItsCaller(t *testing.T) {
 	b := newBed(t, bedOptions{upstreamURL: sessionUpstream(t)})
 	alice, bob := b.token("alice", nil), b.token("bob", nil)
-	session := withHeader("Mcp-Session-Id", "the-session")
 	ping := `{"jsonrpc":"2.0","id":1,"method":"ping"}`
-	if got := b.post(alice, ping, session); got.status != http.StatusNotFound {
-		t.Errorf("a session that this sidecar does not know: %d", got.status)
+	if got := b.post(alice, ping, withHeader("Mcp-Session-Id", "the-session")); got.status != http.StatusNotFound {
+		t.Errorf("the upstream's own id: %d", got.status)
 	}
-	if got := b.post(alice, initialize); got.status != http.StatusOK || got.header.Get("Mcp-Session-Id") != "the-session" {
-		t.Fatalf("initialize: %d %v", got.status, got.header)
+	opened := b.post(alice, initialize)
+	id := opened.header.Get("Mcp-Session-Id")
+	if opened.status != http.StatusOK || !strings.HasPrefix(id, "the-session.") {
+		t.Fatalf("initialize: %d %v", opened.status, opened.header)
 	}
-	if got := b.post(alice, ping, session); got.status != http.StatusOK {
-		t.Errorf("its caller: %d", got.status)
+	session := withHeader("Mcp-Session-Id", id)
+	if got := b.post(alice, ping, session); got.status != http.StatusOK || got.header.Get("Mcp-Session-Id") != id {
+		t.Errorf("its caller: %d %v", got.status, got.header)
 	}
 	if got := b.post(b.token("alice", map[string]any{"jti": "2"}), ping, session); got.status != http.StatusOK {
 		t.Errorf("its caller with a new token: %d", got.status)
@@ -55,16 +59,84 @@ func TestASessionBelongsToItsCaller(t *testing.T) {
 		}
 		if got := b.do(method, bob, body, session); got.status != http.StatusNotFound {
 			t.Errorf("another caller, %s: %d", method, got.status)
+		} else if code, _, _ := got.rpcError(t); code != 40401 {
+			t.Errorf("another caller, %s: code %d", method, code)
 		}
 	}
-	if got := b.post(bob, initialize); got.status != http.StatusBadGateway {
-		t.Errorf("the upstream issues the id again: %d", got.status)
+	if other := b.post(bob, initialize).header.Get("Mcp-Session-Id"); other == id || !strings.HasPrefix(other, "the-session.") {
+		t.Errorf("the upstream gives the id to another caller: %q", other)
 	}
 	if got := b.do(http.MethodDelete, alice, "", session); got.status != http.StatusNoContent {
 		t.Errorf("delete: %d %s", got.status, got.body)
 	}
-	if got := b.post(alice, ping, session); got.status != http.StatusNotFound {
-		t.Errorf("a session that was deleted: %d", got.status)
+	for _, record := range b.audit.records(t) {
+		if strings.Contains(fmt.Sprint(record), id) {
+			t.Errorf("the code of a session is in a record: %v", record)
+		}
+	}
+}
+
+func TestSessionsSurviveARestartAndOtherReplicas(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	upstream := sessionUpstream(t)
+	first := newBed(t, bedOptions{upstreamURL: upstream, sessionKey: key})
+	token := first.token("alice", nil)
+	session := withHeader("Mcp-Session-Id", first.post(token, initialize).header.Get("Mcp-Session-Id"))
+	first.front.Close()
+	second := newBed(t, bedOptions{upstreamURL: upstream, sessionKey: key, issuer: first.issuer})
+	ping := `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+	if got := second.post(token, ping, session); got.status != http.StatusOK {
+		t.Errorf("another process with the key: %d %s", got.status, got.body)
+	}
+	stranger := newBed(t, bedOptions{upstreamURL: upstream, issuer: first.issuer})
+	if got := stranger.post(token, ping, session); got.status != http.StatusNotFound {
+		t.Errorf("another process without the key: %d", got.status)
+	}
+}
+
+func TestASessionIDThatNoHeaderCanCarryIsRefused(t *testing.T) {
+	for name, id := range map[string]string{"a space": "a b", "bytes beyond ASCII": "é", "too long": strings.Repeat("x", 513)} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t, bedOptions{upstreamURL: plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("Mcp-Session-Id", id)
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+			})})
+			if got := b.post(b.token("alice", nil), initialize); got.status != http.StatusBadGateway {
+				t.Errorf("%d %v", got.status, got.header)
+			}
+		})
+	}
+}
+
+// TestAClientsOwnSessionIDGoesUpInDisguise is how AgentCore runtimes work: the
+// client chooses the id, and AWS binds it to nobody.
+func TestAClientsOwnSessionIDGoesUpInDisguise(t *testing.T) {
+	const agentCore = "X-Amzn-Bedrock-Agentcore-Runtime-Session-Id"
+	var seen []string
+	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		seen = append(seen, r.Header.Get("Mcp-Session-Id")+"|"+r.Header.Get(agentCore))
+		w.Header().Set("Mcp-Session-Id", r.Header.Get("Mcp-Session-Id"))
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	})
+	b := newBed(t, bedOptions{upstreamURL: upstream, upstream: ", clientSessions: true"})
+	alice, bob := b.token("alice", nil), b.token("bob", nil)
+	ping := `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+	for _, name := range []string{"Mcp-Session-Id", agentCore} {
+		for _, token := range []string{alice, bob, alice} {
+			if got := b.post(token, ping, withHeader(name, "my-own-session")); got.status != http.StatusOK || got.header.Get("Mcp-Session-Id") != "my-own-session" {
+				t.Errorf("%s: %d %v", name, got.status, got.header)
+			}
+		}
+	}
+	for i, pair := range seen {
+		id, other, _ := strings.Cut(pair, "|")
+		if id != other || len(id) != 64 || strings.Contains(id, "my-own") || (pair == seen[0]) != (i%3 != 1) {
+			t.Errorf("request %d carried %q", i, pair)
+		}
 	}
 }
 
@@ -88,9 +160,9 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := b.token("alice", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
-	b.post(token, initialize)
+	session := b.post(token, initialize).header.Get("Mcp-Session-Id")
 	begun := time.Now()
-	got := b.do(http.MethodGet, token, "", withHeader("Mcp-Session-Id", "the-session"))
+	got := b.do(http.MethodGet, token, "", withHeader("Mcp-Session-Id", session))
 	if took := time.Since(begun); got.status != http.StatusOK || took > 4*time.Second || took < 500*time.Millisecond {
 		t.Errorf("%d after %v", got.status, took)
 	}

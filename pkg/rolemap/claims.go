@@ -1,6 +1,8 @@
 package rolemap
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,16 +64,79 @@ func ClaimTexts(value any) []string {
 	return texts
 }
 
-// claimContains compares strings only: a mapping's claim value is a string.
-func claimContains(value any, want string) bool {
+// roleValues are the values of a role claim: a string is one, an array of strings
+// several, and the names of an object's members are values, as they are to `in` in
+// CEL. A claim that is null or missing has none. It fails with an
+// *UnusableClaimError for every other form.
+func roleValues(claims map[string]any, name string) ([]string, error) {
+	value, _ := LookupClaim(claims, name)
 	switch v := value.(type) {
+	case nil:
+		if said := leftOut(claims, name); said != "" {
+			return nil, &UnusableClaimError{Claim: name, Shape: "was left out by the identity provider (" + said + ")"}
+		}
+		return nil, nil
 	case string:
-		return v == want
+		return []string{v}, nil
+	case map[string]any:
+		return slices.Sorted(maps.Keys(v)), nil
 	case []any:
-		return slices.ContainsFunc(v, func(member any) bool {
-			s, ok := member.(string)
-			return ok && s == want
-		})
+		values := make([]string, 0, len(v))
+		for _, member := range v {
+			text, ok := member.(string)
+			if !ok {
+				return nil, &UnusableClaimError{Claim: name, Shape: "is an array that holds " + shapeOf(member)}
+			}
+			values = append(values, text)
+		}
+		return values, nil
 	}
-	return false
+	return nil, &UnusableClaimError{Claim: name, Shape: "is " + shapeOf(value)}
+}
+
+func shapeOf(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case int64, float64:
+		return "a number"
+	case string:
+		return "a string"
+	case []any:
+		return "an array"
+	}
+	return "an object"
+}
+
+// UnusableClaimError says that the claim which roles are mapped by has a form that
+// nothing can be compared with, or that the identity provider left it out. It is
+// not the same as a caller without groups.
+type UnusableClaimError struct {
+	Claim string
+	// Shape completes the sentence that begins with the claim.
+	Shape string
+}
+
+func (e *UnusableClaimError) Error() string {
+	return fmt.Sprintf("the claim %q %s; it must be a string or an array of strings", e.Claim, e.Shape)
+}
+
+// leftOut gives the claim in which a token says that another one is not in it: of
+// distributed claims (OpenID Connect Core, section 5.6.2), or Entra ID's hasgroups.
+// https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference#groups-overage-claim
+func leftOut(claims map[string]any, name string) string {
+	if names, ok := claims["_claim_names"].(map[string]any); ok {
+		top, _, _ := strings.Cut(name, ".")
+		for _, absent := range []string{name, top} {
+			if _, listed := names[absent]; listed {
+				return "_claim_names"
+			}
+		}
+	}
+	if name == "groups" && (claims["hasgroups"] == true || claims["hasgroups"] == "true") {
+		return "hasgroups"
+	}
+	return ""
 }

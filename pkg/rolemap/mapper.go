@@ -42,6 +42,8 @@ type Mapper struct {
 	sessionNameClaim string
 	fallback         authconfig.RoleARN
 	mappings         []*mapping
+	// denyUnusable is set where an unusable role claim means no role.
+	denyUnusable bool
 }
 
 type mapping struct {
@@ -55,9 +57,13 @@ type mapping struct {
 }
 
 // Compile compiles every matcher. The errors carry field paths below
-// spec.awsSts and positions inside the expressions.
-func Compile(config *authconfig.AWSSTS) (*Mapper, authconfig.Errors) {
+// spec.awsSts and positions inside the expressions. With groupsDecide policies
+// read the caller's groups, so the role claim matters even without a mapping by
+// claim.
+func Compile(config *authconfig.AWSSTS, groupsDecide bool) (*Mapper, authconfig.Errors) {
 	m := &Mapper{roleClaim: config.RoleClaim, sessionNameClaim: config.SessionNameClaim, fallback: config.FallbackRole}
+	byClaim := slices.ContainsFunc(config.RoleMappings, func(r authconfig.RoleMapping) bool { return r.Claim != "" })
+	m.denyUnusable = (byClaim || groupsDecide) && config.OnUnusableClaim != authconfig.UnusableFallsBack
 	var errs authconfig.Errors
 	for i, source := range config.RoleMappings {
 		entry := &mapping{index: i, role: source.Role, claim: source.Claim, priority: math.MaxInt}
@@ -84,11 +90,15 @@ func Compile(config *authconfig.AWSSTS) (*Mapper, authconfig.Errors) {
 }
 
 // Select finds the role and the role session's name for a caller with these
-// claims. It fails with ErrNoRole or a *SessionNameError.
+// claims. It fails with ErrNoRole, a *SessionNameError or an *UnusableClaimError.
 func (m *Mapper) Select(claims map[string]any) (Selection, error) {
+	values, err := roleValues(claims, m.roleClaim)
+	if err != nil && m.denyUnusable {
+		return Selection{}, err
+	}
 	selected := Selection{Mapping: Fallback, Role: m.fallback}
 	for _, entry := range m.mappings {
-		matched, err := entry.match(m.roleClaim, claims)
+		matched, err := entry.match(values, claims)
 		if err != nil {
 			entry.warnOnce.Do(func() {
 				slog.Warn("a role mapping's matcher failed and counts as no match",
@@ -121,18 +131,22 @@ func (m *Mapper) sessionName(claims map[string]any) (string, error) {
 	return SessionName(text), nil
 }
 
-// Groups are the values of the role claim: the caller's groups.
+// Groups are the values of the role claim: the caller's groups. An unusable claim
+// has none.
 func (m *Mapper) Groups(claims map[string]any) []string {
-	value, _ := LookupClaim(claims, m.roleClaim)
-	return ClaimTexts(value)
+	values, err := roleValues(claims, m.roleClaim)
+	if err != nil {
+		return nil
+	}
+	return values
 }
 
-func (e *mapping) match(roleClaim string, claims map[string]any) (bool, error) {
+// match reports whether the mapping fits a caller whose role claim has values.
+func (e *mapping) match(values []string, claims map[string]any) (bool, error) {
 	if e.matcher != nil {
 		return e.matcher.match(claims)
 	}
-	value, _ := LookupClaim(claims, roleClaim)
-	return claimContains(value, e.claim), nil
+	return slices.Contains(values, e.claim), nil
 }
 
 // Outcome tells how one mapping fared, in the order in which they are tried.
@@ -148,23 +162,42 @@ type Outcome struct {
 // Explain tries every mapping, also those behind the one that is selected.
 func (m *Mapper) Explain(claims map[string]any) []Outcome {
 	outcomes := make([]Outcome, 0, len(m.mappings))
+	values, unusable := roleValues(claims, m.roleClaim)
 	for _, entry := range m.mappings {
-		matched, err := entry.match(m.roleClaim, claims)
+		matched, err := entry.match(values, claims)
 		outcome := Outcome{Mapping: entry.index, Role: entry.role, Matched: matched}
-		value, present := LookupClaim(claims, m.roleClaim)
 		switch {
 		case err != nil:
 			outcome.Reason = "the matcher failed: " + err.Error()
 		case entry.matcher != nil:
 			outcome.Reason = fmt.Sprintf("the matcher %s is %t", entry.matcher.text, matched)
-		case !present:
-			outcome.Reason = fmt.Sprintf("the token has no claim %q", m.roleClaim)
+		case unusable != nil:
+			outcome.Reason = unusable.Error()
 		case matched:
 			outcome.Reason = fmt.Sprintf("claim %q holds %q", m.roleClaim, entry.claim)
 		default:
-			outcome.Reason = fmt.Sprintf("claim %q is %q, which does not hold %q", m.roleClaim, ClaimTexts(value), entry.claim)
+			outcome.Reason = m.whyNot(claims, values, entry.claim)
 		}
 		outcomes = append(outcomes, outcome)
 	}
 	return outcomes
+}
+
+// whyNot says what the role claim is, where it does not hold the wanted value.
+func (m *Mapper) whyNot(claims map[string]any, values []string, want string) string {
+	value, present := LookupClaim(claims, m.roleClaim)
+	if value == nil {
+		said := "the token has no claim"
+		if present {
+			said = "null is the token's claim"
+		}
+		return fmt.Sprintf("%s %q", said, m.roleClaim)
+	}
+	switch value.(type) {
+	case string:
+		return fmt.Sprintf("claim %q is the one string %q, which is not %q", m.roleClaim, values[0], want)
+	case map[string]any:
+		return fmt.Sprintf("claim %q is an object with the members %q, among which %q is not", m.roleClaim, values, want)
+	}
+	return fmt.Sprintf("claim %q is %q, which does not hold %q", m.roleClaim, values, want)
 }

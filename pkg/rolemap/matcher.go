@@ -10,6 +10,7 @@ import (
 	"github.com/google/cel-go/cel"
 	celast "github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/ext"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 )
@@ -19,6 +20,8 @@ import (
 const (
 	maxMatcherLength = 4096
 	maxMatcherCost   = 200_000
+	// maxListRange bounds the list that lists.range makes.
+	maxListRange = 10_000
 )
 
 // matcher is a compiled CEL expression over the variable claims.
@@ -34,6 +37,8 @@ var claimsEnvironment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(maxMatcherLength),
 		cel.ParserRecursionLimit(64),
 		cel.CrossTypeNumericComparisons(true),
+		// What people write of claims: split, lowerAscii, claims.?org, sets.contains.
+		cel.OptionalTypes(), ext.Strings(), ext.Sets(), ext.Lists(ext.ListsMaxRangeSize(maxListRange)),
 	)
 })
 

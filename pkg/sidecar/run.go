@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/countersign-io/countersign/pkg/sessionid"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
@@ -41,6 +43,9 @@ type Options struct {
 	// TLSListen are addresses that upstream host names were pointed to,
 	// RedirectListen those that firewall rules redirect to.
 	TLSListen, RedirectListen []string
+	// SessionKey is the file with the keys that bind MCP sessions; default one in
+	// CAKeyDir, else a key of this process.
+	SessionKey string
 	// CADir takes what clients need to trust the Pod's CA, CAKeyDir its key.
 	CADir, CAKeyDir string
 }
@@ -84,8 +89,13 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer configs.Close()
+	sessionKeys, err := o.sessionKeys(configs.Current().Config.Identity.Source)
+	if err != nil {
+		return err
+	}
 	server := proxy.New(proxy.Options{
-		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: audit.NewLog(os.Stdout), LoopbackOnly: isLoopbackListener(listener),
+		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: audit.NewLog(os.Stdout),
+		SessionKeys: sessionKeys, LoopbackOnly: isLoopbackListener(listener),
 	})
 	defer server.EndStreams()
 	intercepted, err := o.interception(ctx, configs, server)
@@ -109,6 +119,27 @@ func Run(ctx context.Context, o Options) error {
 		slog.Warn("traces were lost", "error", flushErr)
 	}
 	return err
+}
+
+// fileSessionKey is where the key is kept beside the CA's.
+const fileSessionKey = "session.key"
+
+func (o *Options) sessionKeys(source authconfig.IdentitySource) (*sessionid.Keys, error) {
+	path := o.SessionKey
+	if path == "" && o.CAKeyDir != "" {
+		path = filepath.Join(o.CAKeyDir, fileSessionKey)
+	}
+	if path != "" {
+		keys, err := sessionid.OpenKeys(path)
+		if err != nil {
+			return nil, fmt.Errorf("--session-key: %w", err)
+		}
+		return keys, nil
+	}
+	if source == authconfig.SourceBearer {
+		slog.Warn("no key file binds MCP sessions: they end with this process, and other replicas do not know them")
+	}
+	return sessionid.NewKeys(), nil
 }
 
 // checkAddresses refuses what firewall rules never lead to: they send connections

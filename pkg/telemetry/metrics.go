@@ -34,6 +34,8 @@ type Metrics struct {
 	reloadSuccess    prometheus.Gauge
 	inFlight         prometheus.Gauge
 	streams          prometheus.Gauge
+	eventFields      *prometheus.CounterVec
+	emptyLists       *prometheus.CounterVec
 
 	tools knownTools
 }
@@ -64,15 +66,17 @@ func NewMetrics() *Metrics {
 		reloads:          counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
 		reloadSuccess:    gauge("config_last_reload_successful", "1 when the newest auth-config is in use, 0 when it was refused."),
 		inFlight:         gauge("requests_in_flight", "Requests being served, streams left out."),
+		eventFields:      counter("event_fields_dropped_total", "Fields of upstreams' events that were left out because they hold the end of a line.", "upstream"),
+		emptyLists:       counter("empty_lists_total", "Lists of tools that AWS's server gave without an entry, as it does under throttling.", "upstream"),
 		streams:          gauge("streams_open", "Streams of GET and subscriptions/listen being served."),
 	}
 	m.registry.MustRegister(
 		m.requests, m.requestDuration, m.upstreamDuration, m.decisions, m.authentications, m.exchanges, m.exchangeDuration,
-		m.reloads, m.reloadSuccess, m.inFlight, m.streams,
+		m.reloads, m.reloadSuccess, m.inFlight, m.streams, m.eventFields, m.emptyLists,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	// Counters that never moved are worth seeing as zero.
-	for _, result := range []string{"success", "access_denied", "invalid_token", "unavailable", "error"} {
+	for _, result := range []string{"success", "access_denied", "invalid_token", "identity_provider", "unavailable", "error"} {
 		m.exchanges.WithLabelValues(result)
 	}
 	for _, result := range []string{"success", "refused"} {
@@ -132,6 +136,14 @@ func (m *Metrics) Requested(upstream, method string, status int, took time.Durat
 		m.requestDuration.WithLabelValues(upstream, method).Observe(took.Seconds())
 	}
 }
+
+// DroppedEventFields counts fields of events that were left out.
+func (m *Metrics) DroppedEventFields(upstream string, n int) {
+	m.eventFields.WithLabelValues(upstream).Add(float64(n))
+}
+
+// EmptyList counts a list of tools without an entry.
+func (m *Metrics) EmptyList(upstream string) { m.emptyLists.WithLabelValues(upstream).Inc() }
 
 // UpstreamAnswered observes the time to the upstream's header.
 func (m *Metrics) UpstreamAnswered(upstream string, took time.Duration) {
