@@ -59,6 +59,10 @@ type Decision struct {
 	Policies []string
 	// Errors are policies whose evaluation failed, with the reason.
 	Errors []string
+	// Argument names the argument that no policy can compare, and ArgumentFault says
+	// why, where that is the reason of a denial.
+	Argument      string
+	ArgumentFault string
 }
 
 // Passes reports whether the message may go on.
@@ -72,6 +76,11 @@ type Authorizer struct {
 
 // New makes an Authorizer; without policies (nil) every tool is allowed.
 func New(policies *policy.Set) *Authorizer { return &Authorizer{policies: policies} }
+
+// Declare gives a principal the claims that the auth-config declares for policies.
+func (a *Authorizer) Declare(p *policy.Principal, claims map[string]any) {
+	a.policies.Declare(p, claims)
+}
 
 // HasPolicies is false when every tool is allowed.
 func (a *Authorizer) HasPolicies() bool { return a.policies != nil }
@@ -140,7 +149,10 @@ func (a *Authorizer) ask(ctx context.Context, r *Request, subjects []mcp.Subject
 		result.Policies = append(result.Policies, said.Policies...)
 		result.Errors = append(result.Errors, said.Errors...)
 		if !said.Allowed {
-			return Decision{Reason: ReasonPolicy, Policies: said.Policies, Errors: said.Errors, NotEnforced: a.policies.LogOnly()}
+			return Decision{
+				Reason: ReasonPolicy, Policies: said.Policies, Errors: said.Errors, NotEnforced: a.policies.LogOnly(),
+				Argument: said.Argument, ArgumentFault: said.ArgumentFault,
+			}
 		}
 	}
 	return result

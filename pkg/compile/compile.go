@@ -91,8 +91,12 @@ func (c *Compiled) RoleSession(upstream int, selection rolemap.Selection) *crede
 // Principal is the caller as policies see it.
 func (c *Compiled) Principal(caller *identity.Caller) *policy.Principal {
 	groups := c.Roles.Groups(caller.Claims)
+	var principal *policy.Principal
 	if w := caller.Workload; w != nil {
-		return policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, caller.Claims)
+		principal = policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, caller.Claims)
+	} else {
+		principal = policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
 	}
-	return policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
+	c.Authorizer.Declare(principal, caller.Claims)
+	return principal
 }

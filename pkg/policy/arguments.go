@@ -9,103 +9,155 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// errArgumentType says that an argument is not of the type that tools.json
-// declares: an upstream may convert it ("22" to 22) after a policy saw it
-// unconverted, so such a call is denied.
-var errArgumentType = errors.New("an argument does not have the type that tools.json declares")
+// Bounds of the values that are built of one request's arguments. cedar-go compares
+// the members of a set with each other.
+const (
+	maxSetMembers = 1000
+	maxValues     = 20_000
+)
 
-// inputRecord turns a tool's arguments into context.input. It never uses
-// Cedar's JSON form: an argument {"__entity": ...} stays a record.
-func inputRecord(arguments jsontext.Value, declared *argumentType) (types.Record, error) {
-	if len(arguments) == 0 || arguments.Kind() == 'n' {
-		return types.Record{}, nil
+// argumentReader turns a tool's arguments into context.input, as far as policies
+// read them. It never uses Cedar's JSON form: an argument {"__entity": ...} stays a
+// record.
+type argumentReader struct {
+	decoder    *jsontext.Decoder
+	path       []string
+	mismatches []mismatch
+	values     int
+}
+
+var errNotObject = errors.New("arguments are not an object")
+
+// readArguments gives context.input and what of it cannot be compared. Whatever
+// stands in place of that must not decide: see Set.undecidable.
+func readArguments(arguments jsontext.Value, declared *argumentType, read *reads) (types.Record, []mismatch, error) {
+	if read == nil || len(arguments) == 0 || arguments.Kind() == 'n' {
+		return types.Record{}, nil, nil
 	}
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(arguments))
+	if arguments.Kind() != '{' {
+		return types.Record{}, nil, errNotObject
+	}
 	if declared == nil {
 		declared = &argumentType{kind: kindRecord}
 	}
-	value, err := readValue(decoder, declared)
+	r := argumentReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(arguments)), path: []string{"input"}}
+	value, err := r.value(declared, read)
 	if err != nil {
-		return types.Record{}, err
+		return types.Record{}, nil, err
 	}
 	record, ok := value.(types.Record)
 	if !ok {
-		return types.Record{}, errors.New("arguments are not an object")
+		// Too large: nothing is known of any argument.
+		return types.Record{}, r.mismatches, nil
 	}
-	return record, nil
+	return record, r.mismatches, nil
 }
 
-// readValue reads one JSON value; nil stands for null, which is left out of
-// records and sets.
-func readValue(decoder *jsontext.Decoder, declared *argumentType) (types.Value, error) {
-	token, err := decoder.ReadToken()
-	if err != nil {
-		return nil, fmt.Errorf("read arguments: %w", err)
+// notComparable notes that the value just read must not be compared; the result
+// stands in its place.
+func (r *argumentReader) notComparable(why string) types.Value {
+	r.mismatches = append(r.mismatches, mismatch{path: append([]string(nil), r.path...), why: why})
+	return types.False
+}
+
+// value reads one JSON value; nil stands for null, which is left out of records and
+// sets.
+func (r *argumentReader) value(declared *argumentType, read *reads) (types.Value, error) {
+	kind := r.decoder.PeekKind()
+	if r.values++; r.values > maxValues {
+		return r.notComparable(fmt.Sprintf("has more than %d values", maxValues)), r.skip()
 	}
-	kind := token.Kind()
-	if kind == 'n' {
-		return nil, nil
-	}
-	if !declared.fits(kind) {
-		return nil, errArgumentType
+	if kind != 'n' && !declared.fits(kind) {
+		return r.notComparable("does not have the type that tools.json declares"), r.skip()
 	}
 	switch kind {
 	case '{':
-		return readRecord(decoder, declared)
+		return r.record(declared, read)
 	case '[':
-		return readSet(decoder, declared)
+		return r.set(declared)
+	}
+	token, err := r.decoder.ReadToken()
+	if err != nil {
+		return nil, fmt.Errorf("read arguments: %w", err)
+	}
+	switch kind {
+	case 'n':
+		return nil, nil
 	case '"':
 		return types.String(token.String()), nil
 	case '0':
-		return declaredNumber(token.String(), declared)
-	default:
-		return types.Boolean(token.Bool()), nil
+		return r.number(token.String(), declared), nil
 	}
+	return types.Boolean(token.Bool()), nil
 }
 
-// declaredNumber gives a number the type that tools.json declares. One that does
-// not have it is refused: an upstream might round 22.4 to the 22 that a rule is
-// about.
-func declaredNumber(text string, declared *argumentType) (types.Value, error) {
-	if declared.is(kindDecimal) {
-		if value, ok := decimalValue(text).(types.Decimal); ok {
-			return value, nil
-		}
-		return nil, errArgumentType
+func (r *argumentReader) skip() error {
+	if err := r.decoder.SkipValue(); err != nil {
+		return fmt.Errorf("read arguments: %w", err)
 	}
-	value := numberValue(text)
-	if _, ok := value.(types.Long); !ok && declared.is(kindLong) {
-		return nil, errArgumentType
-	}
-	return value, nil
+	return nil
 }
 
-func readRecord(decoder *jsontext.Decoder, declared *argumentType) (types.Value, error) {
+// number gives a number the type that tools.json declares, else the one that it
+// has.
+func (r *argumentReader) number(text string, declared *argumentType) types.Value {
+	value, exact := numberValue(text)
+	if exact && declared.is(kindDecimal) {
+		value, exact = decimalValue(text)
+	}
+	if _, isLong := value.(types.Long); exact && declared.is(kindLong) && !isLong {
+		return r.notComparable("does not have the type that tools.json declares")
+	}
+	if !exact {
+		return r.notComparable("is a number that Cedar cannot hold exactly")
+	}
+	return value
+}
+
+func (r *argumentReader) record(declared *argumentType, read *reads) (types.Value, error) {
 	record := types.RecordMap{}
-	for decoder.PeekKind() != '}' {
-		name, err := decoder.ReadToken()
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return nil, fmt.Errorf("read arguments: %w", err)
+	}
+	for r.decoder.PeekKind() != '}' {
+		name, err := r.decoder.ReadToken()
 		if err != nil {
 			return nil, fmt.Errorf("read arguments: %w", err)
 		}
 		key := name.String()
-		value, err := readValue(decoder, declared.property(key))
+		below := read.of(key)
+		if below == nil {
+			if err := r.skip(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		r.path = append(r.path, key)
+		value, err := r.value(declared.property(key), below)
 		if err != nil {
 			return nil, err
 		}
+		r.path = r.path[:len(r.path)-1]
 		if value != nil {
 			record[types.String(key)] = value
 		}
 	}
-	if _, err := decoder.ReadToken(); err != nil {
+	if _, err := r.decoder.ReadToken(); err != nil {
 		return nil, fmt.Errorf("read arguments: %w", err)
 	}
 	return types.NewRecord(record), nil
 }
 
-func readSet(decoder *jsontext.Decoder, declared *argumentType) (types.Value, error) {
+func (r *argumentReader) set(declared *argumentType) (types.Value, error) {
 	var members []types.Value
-	for decoder.PeekKind() != ']' {
-		value, err := readValue(decoder, declared.items())
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return nil, fmt.Errorf("read arguments: %w", err)
+	}
+	for count := 0; r.decoder.PeekKind() != ']'; count++ {
+		if count == maxSetMembers {
+			return r.notComparable(fmt.Sprintf("has more than %d members", maxSetMembers)), r.skipRest()
+		}
+		value, err := r.value(declared.items(), everything)
 		if err != nil {
 			return nil, err
 		}
@@ -113,8 +165,21 @@ func readSet(decoder *jsontext.Decoder, declared *argumentType) (types.Value, er
 			members = append(members, value)
 		}
 	}
-	if _, err := decoder.ReadToken(); err != nil {
+	if _, err := r.decoder.ReadToken(); err != nil {
 		return nil, fmt.Errorf("read arguments: %w", err)
 	}
 	return types.NewSet(members...), nil
+}
+
+// skipRest passes over the rest of a list and its end.
+func (r *argumentReader) skipRest() error {
+	for r.decoder.PeekKind() != ']' {
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return fmt.Errorf("read arguments: %w", err)
+	}
+	return nil
 }

@@ -26,6 +26,10 @@ type namedPolicy struct {
 	// position lies in the *.cedar key; file is that key.
 	file     string
 	position authconfig.Position
+	// scope and reads say which requests the policy may decide, and on what of
+	// them.
+	scope scopes
+	reads *reads
 }
 
 // policyList is what cedar-go iterates; a slice costs less than its own map.
@@ -52,6 +56,7 @@ type Set struct {
 	templates map[string]policyList
 	static    types.EntityMap
 	tools     map[string]*savedTool
+	claims    map[string]claimType
 	targets   *lru.Cache[targetKey, *target]
 	pod       types.Record
 	logOnly   bool
@@ -114,6 +119,11 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 		errs = append(errs, toolErrs...)
 		set.tools = tools
 	}
+	if config.Claims != nil {
+		claims, claimErrs := parseClaims(config.Claims)
+		errs = append(errs, claimErrs...)
+		set.claims = claims
+	}
 	own := ownTypes{}
 	if config.Entities != nil {
 		entities, types, entityErrs := parseEntities(config.Entities)
@@ -126,7 +136,8 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	errs = append(errs, policyErrs...)
 	set.policies = policies
 	if len(errs) == 0 || len(policies) > 0 && !hasFile(errs, authconfig.FileEntities) {
-		errs = append(errs, set.validate(config, own)...)
+		dead, validationErrs := set.validate(config, own)
+		warnings, errs = dead, append(errs, validationErrs...)
 	}
 	if config.Authorization == nil || len(errs) > 0 {
 		return nil, nil, errs
@@ -138,7 +149,7 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	for _, upstream := range config.Upstreams {
 		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name, set.static)
 	}
-	return set, set.warn(config.Upstreams), errs
+	return set, append(warnings, set.warn(config.Upstreams)...), errs
 }
 
 // hasFile reports whether a key has a fault of its own.
@@ -210,7 +221,10 @@ func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors
 				errs.AddAt(file.Name, at, "the policy id %q is taken", string(id))
 			}
 			seen[id] = true
-			list = append(list, namedPolicy{id: id, policy: p, file: file.Name, position: at})
+			tree := policyAST(p)
+			list = append(list, namedPolicy{
+				id: id, policy: p, file: file.Name, position: at, scope: scopesOf(tree), reads: contextReads(tree),
+			})
 		}
 		if len(list) > maxPolicies {
 			errs.Addf(file.Name, "there are more than %d policies", maxPolicies)
@@ -237,42 +251,50 @@ func policyAST(p *cedar.Policy) *ast.Policy { return (*ast.Policy)(p.AST()) }
 // validate checks entities and policies against the schema. A policy is sound
 // when it fits the callers that this config's identity source gives, so it may
 // read principal.sub without asking for the type; one that is written for both
-// kinds of callers is sound as well.
-func (s *Set) validate(config *authconfig.Config, own ownTypes) authconfig.Errors {
-	var errs authconfig.Errors
-	inputs := s.toolInputs()
+// kinds of callers is sound as well. The warnings name policies that can never
+// apply.
+func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []string, errs authconfig.Errors) {
+	m := &model{inputs: s.toolInputs(), own: own, claims: s.claims}
 	var validators []*validate.Validator
 	for _, principals := range [][]types.EntityType{principalTypes(config.Identity.Source), {typeUser, typeWorkload}} {
 		var resolved *resolved.Schema
+		m.principals = principals
 		err := guarded(func() (err error) {
-			resolved, err = buildSchema(principals, inputs, own)
+			resolved, err = m.schema()
 			return err
 		})
 		if err != nil {
 			errs.Addf(authconfig.FileEntities, "%v", err)
-			return errs
+			return nil, errs
 		}
 		validators = append(validators, validate.New(resolved))
 	}
 	for _, uid := range slices.SortedFunc(maps.Keys(s.static), compareUIDs) {
+		if uid.Type == typeTool {
+			continue // it has no built-in attributes here; parseEntities has checked the others
+		}
 		if err := guarded(func() error { return validators[0].Entity(s.static[uid]) }); err != nil {
 			errs.Addf(authconfig.FileEntities, "%s: %v", uid, err)
 		}
 	}
 	for _, p := range s.policies {
 		err := validatePolicy(validators[0], p)
-		if err == nil || validatePolicy(validators[1], p) == nil {
+		if err != nil && validatePolicy(validators[1], p) != nil {
+			for _, one := range unjoin(err) {
+				errs.AddAt(p.file, p.position, "policy %q: %v", string(p.id), one)
+			}
 			continue
 		}
-		for _, one := range unjoin(err) {
-			errs.AddAt(p.file, p.position, "policy %q: %v", string(p.id), one)
+		if why := neverApplies(validators[0], principalTypes(config.Identity.Source), policyAST(p.policy)); why != "" {
+			warnings = append(warnings, fmt.Sprintf("policy %s can never apply: %s", p.id, why))
 		}
 	}
-	return errs
+	return warnings, errs
 }
 
 func validatePolicy(v *validate.Validator, p namedPolicy) error {
-	return guarded(func() error { return v.Policy("", policyAST(p.policy)) })
+	// Conditions are joined: what one has made sure of holds in the next.
+	return guarded(func() error { return v.Policy("", withJoinedConditions(policyAST(p.policy))) })
 }
 
 // guarded turns a panic of cedar-go's schema packages, which are experimental,

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"errors"
+	"strings"
 	"time"
 
 	"github.com/cedar-policy/cedar-go"
@@ -33,6 +33,10 @@ type Decision struct {
 	Policies []string
 	// Errors are the ids of policies whose evaluation failed, with the reason.
 	Errors []string
+	// Argument names the argument that no policy can compare, and ArgumentFault says
+	// why; both are empty where that is not the reason of a denial.
+	Argument      string
+	ArgumentFault string
 	// Reserved is set when the tool bears the name of a built-in action. No
 	// mode lets such a call pass.
 	Reserved bool
@@ -45,11 +49,16 @@ func (s *Set) Decide(r Request) Decision {
 	if r.Action == CallTool && IsReservedTool(r.Name) {
 		return Decision{Reserved: true}
 	}
-	input, err := inputRecord(r.Arguments, s.inputType(&r))
-	if err != nil {
-		return Decision{Errors: []string{argumentError(err)}}
-	}
 	t := s.targetOf(&r)
+	input, mismatches, err := readArguments(r.Arguments, s.inputType(&r), t.reads.of("input"))
+	if err != nil {
+		return Decision{Errors: []string{"the arguments cannot be read"}}
+	}
+	for _, of := range [][]mismatch{mismatches, r.Principal.mismatches} {
+		if m := s.undecidable(&r, t, of); m != nil {
+			return m.denial()
+		}
+	}
 	decision, diagnostic := cedar.Authorize(t.policies, s.entities(&r, t), cedar.Request{
 		Principal: r.Principal.entity.UID,
 		Action:    t.action.UID,
@@ -59,11 +68,14 @@ func (s *Set) Decide(r Request) Decision {
 	return s.decision(decision, &diagnostic)
 }
 
-func argumentError(err error) string {
-	if errors.Is(err, errArgumentType) {
-		return errArgumentType.Error()
+// denial is the decision where nobody can say what the policies decide.
+func (m *mismatch) denial() Decision {
+	d := Decision{Errors: []string{m.name() + " " + m.why + ", and a policy reads it"}}
+	if m.path[0] == "input" {
+		d.Argument = strings.TrimPrefix(m.name(), "input.")
+		d.ArgumentFault = m.why
 	}
-	return "the arguments cannot be read"
+	return d
 }
 
 func (s *Set) decision(decision cedar.Decision, diagnostic *cedar.Diagnostic) Decision {
@@ -101,5 +113,6 @@ func (s *Set) context(r *Request, input types.Value) types.Record {
 		"role":   types.String(r.Role),
 		"pod":    s.pod,
 		"now":    types.NewDatetime(r.Now),
+		"claims": r.Principal.claims,
 	})
 }

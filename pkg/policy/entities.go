@@ -45,6 +45,12 @@ func parseEntities(text []byte) (types.EntityMap, ownTypes, authconfig.Errors) {
 	}
 	slices.SortFunc(uids, func(a, b types.EntityUID) int { return strings.Compare(a.String(), b.String()) })
 	for _, uid := range uids {
+		if uid.Type == typeTool {
+			if err := own.observeTool(entities[uid]); err != nil {
+				errs.Addf(authconfig.FileEntities, "%s: %v", uid, err)
+			}
+			continue
+		}
 		if isRequestType(uid.Type) {
 			errs.Addf(authconfig.FileEntities, "%s: entities of type %s come from requests and cannot be static", uid, uid.Type)
 			continue
@@ -63,6 +69,28 @@ func isRequestType(t types.EntityType) bool {
 	}
 	// Actions exist in every namespace.
 	return t == "Action" || strings.HasSuffix(string(t), "::Action")
+}
+
+// builtInToolAttributes come from tools.json, or are MCP's defaults.
+var builtInToolAttributes = []types.String{"name", "readOnly", "destructive", "idempotent", "openWorld"}
+
+// observeTool takes what entities.json may say of a tool: groups that it is in, and
+// attributes of names that are not built in.
+func (o ownTypes) observeTool(tool types.Entity) error {
+	for parent := range tool.Parents.All() {
+		if parent.Type != typeToolGroup {
+			return fmt.Errorf("cannot be in %s: a tool is in its server, and in groups of type %s", parent, typeToolGroup)
+		}
+	}
+	for name := range tool.Attributes.All() {
+		if slices.Contains(builtInToolAttributes, name) {
+			return fmt.Errorf("attribute %q is built in: tools.json says it", string(name))
+		}
+	}
+	if tool.Tags.Len() > 0 {
+		return errors.New("a tool has no tags")
+	}
+	return o.observe(tool)
 }
 
 func (o ownTypes) observe(entity types.Entity) error {
@@ -119,12 +147,16 @@ func (t *ownType) observeAttribute(name types.String, value types.Value) error {
 func (o ownTypes) addTo(model *schemaast.Schema) error {
 	for _, t := range o {
 		for parent := range t.parents {
-			if o[parent] == nil && parent != typeGroup && parent != typeServer {
+			if o[parent] == nil && parent != typeGroup && parent != typeServer && parent != typeToolGroup {
 				return fmt.Errorf("%s: the type %s of a parent has no entity", authconfig.FileEntities, parent)
 			}
 		}
 	}
 	for name, t := range o {
+		if name == typeTool {
+			t.addToTools(model.Namespaces[namespace].Entities)
+			continue
+		}
 		path, ident := types.Path(""), string(name)
 		if i := strings.LastIndex(ident, "::"); i >= 0 {
 			path, ident = types.Path(ident[:i]), ident[i+2:]
@@ -154,6 +186,15 @@ func (o ownTypes) addTo(model *schemaast.Schema) error {
 		model.Namespaces[path] = space
 	}
 	return nil
+}
+
+// addToTools adds the attributes that some tools have to the type of all of them.
+func (t *ownType) addToTools(entities schemaast.Entities) {
+	tool := entities["Tool"]
+	for attribute, a := range t.attributes {
+		tool.Shape[attribute] = schemaast.Attribute{Type: settled(a.typ), Optional: true}
+	}
+	entities["Tool"] = tool
 }
 
 // settled makes sets of which only empty ones were seen sets of strings.

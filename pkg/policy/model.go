@@ -23,7 +23,9 @@ const (
 	typeTool     types.EntityType = namespace + "::Tool"
 	typeResource types.EntityType = namespace + "::Resource"
 	typePrompt   types.EntityType = namespace + "::Prompt"
-	typeAction   types.EntityType = namespace + "::Action"
+	// typeToolGroup is for groups of tools, which entities.json makes.
+	typeToolGroup types.EntityType = namespace + "::ToolGroup"
+	typeAction    types.EntityType = namespace + "::Action"
 )
 
 // Action is one of the built-in actions.

@@ -11,35 +11,37 @@ import (
 const maxLongDigits = 19
 
 // numberValue turns a JSON number into a Long when it is integral however it is
-// written (22, 22.0, 2.2e1), else into a decimal; what fits neither stays text.
-// It never computes with floating point: 9007199254740993 stays itself.
-func numberValue(text string) types.Value {
-	if digits, ok := plainNotation(text); ok {
-		if long, err := strconv.ParseInt(digits, 10, 64); err == nil {
-			return types.Long(long)
-		}
-		if strings.Contains(digits, ".") {
-			if decimal, err := types.ParseDecimal(digits); err == nil {
-				return decimal
-			}
-		}
-	}
-	return types.String(text)
-}
-
-// decimalValue turns any JSON number into a decimal, or leaves it text.
-func decimalValue(text string) types.Value {
+// written (22, 22.0, 2.2e1), else into a decimal. It is false for a number that
+// neither holds exactly: an upstream that computes with doubles could see 22 where
+// a policy saw something else. It never computes with floating point itself:
+// 9007199254740993 stays itself.
+func numberValue(text string) (value types.Value, exact bool) {
 	digits, ok := plainNotation(text)
 	if !ok {
-		return types.String(text)
+		return nil, false
+	}
+	if long, err := strconv.ParseInt(digits, 10, 64); err == nil {
+		return types.Long(long), true
+	}
+	if !strings.Contains(digits, ".") {
+		return nil, false
+	}
+	decimal, err := types.ParseDecimal(digits)
+	return decimal, err == nil
+}
+
+// decimalValue turns a JSON number into a decimal; it is false for one that is not
+// exactly one.
+func decimalValue(text string) (value types.Value, exact bool) {
+	digits, ok := plainNotation(text)
+	if !ok {
+		return nil, false
 	}
 	if !strings.Contains(digits, ".") {
 		digits += ".0"
 	}
-	if decimal, err := types.ParseDecimal(digits); err == nil {
-		return decimal
-	}
-	return types.String(text)
+	decimal, err := types.ParseDecimal(digits)
+	return decimal, err == nil
 }
 
 // plainNotation writes a JSON number without an exponent and without zeros that
@@ -64,9 +66,8 @@ func plainNotation(text string) (string, bool) {
 		return "0", true
 	}
 	point := exponent - len(fraction) // the value is digits * 10^point
-	for point < 0 && strings.HasSuffix(digits, "0") {
-		digits, point = digits[:len(digits)-1], point+1
-	}
+	trimmed := strings.TrimRight(digits, "0")
+	point, digits = point+len(digits)-len(trimmed), trimmed
 	if len(digits) > 2*maxLongDigits || point > maxLongDigits || point < -maxLongDigits {
 		return "", false
 	}

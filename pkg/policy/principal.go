@@ -12,6 +12,10 @@ import (
 // Principal is a caller as policies see it. Make one per caller and reuse it.
 type Principal struct {
 	entity types.Entity
+	// claims is context.claims; mismatches are claims of another type than the
+	// declared one.
+	claims     types.Record
+	mismatches []mismatch
 }
 
 // UID renders the principal as policies name it: MCP::User::"alice".

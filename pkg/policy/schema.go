@@ -29,7 +29,8 @@ func entityTypes() schemaast.Entities {
 		"Workload": {ParentTypes: inGroup, Tags: tags, Shape: schemaast.RecordType{
 			"namespace": required(schemaast.String()), "serviceAccount": required(schemaast.String()),
 		}},
-		"Tool": {ParentTypes: inServer, Shape: schemaast.RecordType{
+		"ToolGroup": {ParentTypes: []schemaast.EntityTypeRef{schemaast.EntityType(typeToolGroup)}},
+		"Tool": {ParentTypes: append(inServer[:1:1], schemaast.EntityType(typeToolGroup)), Shape: schemaast.RecordType{
 			"name": required(schemaast.String()), "readOnly": required(schemaast.Bool()),
 			"destructive": required(schemaast.Bool()), "idempotent": required(schemaast.Bool()),
 			"openWorld": required(schemaast.Bool()),
@@ -39,9 +40,10 @@ func entityTypes() schemaast.Entities {
 	}
 }
 
-func contextType(input schemaast.RecordType) schemaast.RecordType {
+func contextType(input, claims schemaast.RecordType) schemaast.RecordType {
 	return schemaast.RecordType{
 		"input":  required(input),
+		"claims": required(claims),
 		"server": required(schemaast.String()),
 		"role":   required(schemaast.String()),
 		"pod": required(schemaast.RecordType{
@@ -52,9 +54,19 @@ func contextType(input schemaast.RecordType) schemaast.RecordType {
 	}
 }
 
-// buildSchema makes the schema that policies are validated against: the model,
-// an action per tool, and whatever entities.json brings.
-func buildSchema(principals []types.EntityType, toolInputs map[string]*argumentType, own ownTypes) (*resolved.Schema, error) {
+// model is what a schema follows from, beside what is the same in all.
+type model struct {
+	principals []types.EntityType
+	// inputs are the tools that get an action, with their arguments.
+	inputs map[string]*argumentType
+	own    ownTypes
+	claims map[string]claimType
+}
+
+// schema is what policies are validated against: the model, an action per tool, and
+// whatever entities.json and claims.json bring.
+func (m *model) schema() (*resolved.Schema, error) {
+	principals, toolInputs, own := m.principals, m.inputs, m.own
 	principalRefs := make([]schemaast.EntityTypeRef, len(principals))
 	for i, p := range principals {
 		principalRefs[i] = schemaast.EntityType(p)
@@ -63,7 +75,7 @@ func buildSchema(principals []types.EntityType, toolInputs map[string]*argumentT
 		return &schemaast.AppliesTo{
 			Principals: principalRefs,
 			Resources:  []schemaast.EntityTypeRef{schemaast.EntityType(resource)},
-			Context:    contextType(input),
+			Context:    contextType(input, claimsType(m.claims)),
 		}
 	}
 	none := schemaast.RecordType{}
@@ -81,13 +93,13 @@ func buildSchema(principals []types.EntityType, toolInputs map[string]*argumentT
 			AppliesTo: appliesTo(typeTool, input.recordType()),
 		}
 	}
-	model := &schemaast.Schema{Namespaces: schemaast.Namespaces{
+	text := &schemaast.Schema{Namespaces: schemaast.Namespaces{
 		namespace: {Entities: entityTypes(), Actions: actions},
 	}}
-	if err := own.addTo(model); err != nil {
+	if err := own.addTo(text); err != nil {
 		return nil, err
 	}
-	result, err := schema.NewSchemaFromAST(model).Resolve()
+	result, err := schema.NewSchemaFromAST(text).Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("resolve the schema: %w", err)
 	}

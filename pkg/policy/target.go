@@ -24,6 +24,8 @@ type target struct {
 	action   types.Entity
 	resource types.Entity
 	policies policyList
+	// reads are the parts of context that some of the policies read.
+	reads *reads
 }
 
 func (s *Set) targetOf(r *Request) *target {
@@ -42,7 +44,7 @@ func (s *Set) targetOf(r *Request) *target {
 var inCallTool = types.NewEntityUIDSet(callToolUID)
 
 func (s *Set) newTarget(key targetKey) *target {
-	t := &target{}
+	t := &target{reads: &reads{}}
 	t.resource.Parents = types.NewEntityUIDSet(types.NewEntityUID(typeServer, types.String(key.server)))
 	name := types.String(key.name)
 	switch key.action {
@@ -50,6 +52,7 @@ func (s *Set) newTarget(key targetKey) *target {
 		t.action = types.Entity{UID: actionUID(key.name), Parents: inCallTool}
 		t.resource.UID = types.NewEntityUID(typeTool, name)
 		t.resource.Attributes = s.toolAttributes(key.name)
+		t.resource.Parents = s.toolParents(key.name, t.resource.Parents)
 	case ReadResource:
 		t.action = types.Entity{UID: readResourceUID}
 		t.resource.UID = types.NewEntityUID(typeResource, name)
@@ -62,6 +65,7 @@ func (s *Set) newTarget(key targetKey) *target {
 	for _, p := range s.policies {
 		if actionScopeFits(policyAST(p.policy).Action, &t.action) {
 			t.policies = append(t.policies, p)
+			t.reads.merge(p.reads)
 		}
 	}
 	return t
@@ -101,13 +105,34 @@ func (s *Set) toolAttributes(name string) types.Record {
 		}
 		return types.Boolean(fallback)
 	}
-	return types.NewRecord(types.RecordMap{
+	attributes := types.RecordMap{
 		"name":        types.String(name),
 		"readOnly":    hint(hints.ReadOnly, false),
 		"destructive": hint(hints.Destructive, true),
 		"idempotent":  hint(hints.Idempotent, false),
 		"openWorld":   hint(hints.OpenWorld, true),
-	})
+	}
+	for own, value := range s.static[toolUID(name)].Attributes.All() {
+		attributes[own] = value
+	}
+	return types.NewRecord(attributes)
+}
+
+func toolUID(name string) types.EntityUID { return types.NewEntityUID(typeTool, types.String(name)) }
+
+// toolParents are the server and the groups that entities.json puts a tool into.
+func (s *Set) toolParents(name string, server types.EntityUIDSet) types.EntityUIDSet {
+	groups := s.static[toolUID(name)].Parents
+	if groups.Len() == 0 {
+		return server
+	}
+	var all []types.EntityUID
+	for _, set := range []types.EntityUIDSet{server, groups} {
+		for uid := range set.All() {
+			all = append(all, uid)
+		}
+	}
+	return types.NewEntityUIDSet(all...)
 }
 
 // requestEntities are the entities of one request before the static ones.

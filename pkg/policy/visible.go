@@ -70,28 +70,13 @@ func templatePolicies(policies policyList, server string, static types.EntityMap
 	return list
 }
 
-// isIn follows the parents in entities.json, at most depth of them.
-func isIn(uid, ancestor types.EntityUID, static types.EntityMap, depth int) bool {
-	if uid == ancestor {
-		return true
-	}
-	if depth > 0 {
-		for parent := range static[uid].Parents.All() {
-			if isIn(parent, ancestor, static, depth-1) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // reachesResources reports whether the scope can hold (permit) or always holds
 // (forbid) for the resources of a server.
 func reachesResources(p *ast.Policy, server types.EntityUID, static types.EntityMap) bool {
 	permits := p.Effect == ast.EffectPermit
 	inServer := func(uid types.EntityUID) bool {
 		// A resource can be in itself: that is one resource, not all of them.
-		return permits && uid.Type == typeResource || isIn(server, uid, static, len(static))
+		return permits && uid.Type == typeResource || isWithin(server, uid, func(uid types.EntityUID) types.EntityUIDSet { return static[uid].Parents })
 	}
 	switch s := p.Resource.(type) {
 	case ast.ScopeTypeAll:

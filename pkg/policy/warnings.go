@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
@@ -20,6 +21,9 @@ func (s *Set) warn(upstreams []authconfig.Upstream) []string {
 		}
 		for _, name := range s.undeclaredArguments(source) {
 			warnings = append(warnings, fmt.Sprintf("policy %s: no tool that it is about declares the argument %q in %s", p.id, name, authconfig.FileTools))
+		}
+		for _, name := range s.unknownTools(source) {
+			warnings = append(warnings, fmt.Sprintf("policy %s names the tool %q, which %s does not have", p.id, name, authconfig.FileTools))
 		}
 		for _, server := range s.unknownServers(source, upstreams) {
 			warnings = append(warnings, fmt.Sprintf("policy %s: %s is neither an upstream nor in %s", p.id, server, authconfig.FileEntities))
@@ -52,7 +56,15 @@ func (s *Set) undeclaredArguments(p *ast.Policy) []string {
 	return names
 }
 
-// isInput tells the expression context.input.
+// unknownTools are tools that a policy names and tools.json lacks.
+func (s *Set) unknownTools(p *ast.Policy) []string {
+	if s.tools == nil {
+		return nil
+	}
+	return slices.DeleteFunc(namedTools(p), func(name string) bool { return s.tools[name] != nil || IsReservedTool(name) })
+}
+
+// isInput reports whether it is the expression context.input.
 func isInput(n ast.IsNode) bool {
 	access, ok := n.(ast.NodeTypeAccess)
 	if !ok || access.Value != "input" {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
@@ -51,7 +52,7 @@ func (c *call) decide(m *mcp.Message) (authorize.Decision, *failure) {
 	case decision.Reason == authorize.ReasonMethod:
 		return decision, c.unknownMethod()
 	}
-	return decision, c.denial(m)
+	return decision, c.denial(m, &decision)
 }
 
 // asker is the caller as package authorize takes it.
@@ -62,7 +63,7 @@ func (c *call) asker() authorize.Caller {
 }
 
 // denial is the answer to what policies deny.
-func (c *call) denial(m *mcp.Message) *failure {
+func (c *call) denial(m *mcp.Message, decision *authorize.Decision) *failure {
 	what := "request"
 	if subjects := m.Subjects(); len(subjects) > 0 {
 		what = string(subjects[0].Kind)
@@ -72,7 +73,11 @@ func (c *call) denial(m *mcp.Message) *failure {
 	if authorization != nil && authorization.Denial == authconfig.DenialHTTPForbidden {
 		status = http.StatusForbidden
 	}
-	return deniedByPolicy(status, what)
+	f := deniedByPolicy(status, what)
+	if decision.Argument != "" {
+		f.message = fmt.Sprintf("access denied: the argument %q %s", decision.Argument, decision.ArgumentFault)
+	}
+	return f
 }
 
 func (c *call) unknownMethod() *failure {

@@ -1,0 +1,214 @@
+package policy
+
+import (
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+)
+
+// reads are the parts of a record that policies read, as a tree of attribute
+// names. Only these become Cedar values, and only of these it matters whether they
+// can be compared.
+type reads struct {
+	// value is set where the value itself is read, with everything in it; else only
+	// whether it is there, or what the attributes below it are.
+	value      bool
+	attributes map[string]*reads
+}
+
+// everything is for values of which all is read.
+var everything = &reads{value: true}
+
+// of gives what is read of an attribute, or nil when nothing is.
+func (r *reads) of(attribute string) *reads {
+	switch {
+	case r == nil:
+		return nil
+	case r.value:
+		return everything
+	}
+	return r.attributes[attribute]
+}
+
+func (r *reads) add(path []string, value bool) {
+	for _, name := range path {
+		if r.value {
+			return
+		}
+		if r.attributes == nil {
+			r.attributes = map[string]*reads{}
+		}
+		next := r.attributes[name]
+		if next == nil {
+			next = &reads{}
+			r.attributes[name] = next
+		}
+		r = next
+	}
+	r.value = r.value || value
+}
+
+// merge adds all that other has.
+func (r *reads) merge(other *reads) {
+	r.value = r.value || other.value
+	for name, below := range other.attributes {
+		if r.attributes == nil {
+			r.attributes = map[string]*reads{}
+		}
+		if r.attributes[name] == nil {
+			r.attributes[name] = &reads{}
+		}
+		r.attributes[name].merge(below)
+	}
+}
+
+// readsValue reports whether the value at the path, or a part of it, is read.
+func (r *reads) readsValue(path []string) bool {
+	for _, name := range path {
+		if r == nil || r.value {
+			break
+		}
+		r = r.attributes[name]
+	}
+	return r != nil && (r.value || len(r.attributes) > 0)
+}
+
+// contextReads are the parts of context that a policy reads.
+func contextReads(p *ast.Policy) *reads {
+	read := &reads{}
+	for _, condition := range p.Conditions {
+		ast.Inspect(ast.NewNode(condition.Body), func(n ast.IsNode) bool {
+			if has, ok := n.(ast.NodeTypeHas); ok {
+				if path, ok := contextPath(has.Arg); ok {
+					read.add(append(path, string(has.Value)), false)
+					return false
+				}
+			}
+			path, ok := contextPath(n)
+			if ok {
+				read.add(path, true)
+			}
+			return !ok
+		})
+	}
+	return read
+}
+
+// contextPath gives the attribute names of an expression that begins with context:
+// context.input.a has input and a.
+func contextPath(n ast.IsNode) ([]string, bool) {
+	switch node := n.(type) {
+	case ast.NodeTypeVariable:
+		return nil, node.Name == "context"
+	case ast.NodeTypeAccess:
+		path, ok := contextPath(node.Arg)
+		return append(path, string(node.Value)), ok
+	}
+	return nil, false
+}
+
+// mismatch is a part of context whose value policies cannot compare rightly: a
+// number that no Cedar type holds, or a value of another type than the declared
+// one.
+type mismatch struct {
+	path []string
+	// why completes the sentence that begins with the name.
+	why string
+	// onlyForbids is set where the part counts as absent, which a permit may rely
+	// on.
+	onlyForbids bool
+}
+
+// name is the path as policies write it.
+func (m *mismatch) name() string {
+	text := m.path[0]
+	for _, name := range m.path[1:] {
+		text += "." + name
+	}
+	return text
+}
+
+// undecidable gives the mismatch because of which nobody can say what the policies
+// decide: one that a policy reads whose scope fits the request.
+func (s *Set) undecidable(r *Request, t *target, mismatches []mismatch) *mismatch {
+	for i := range mismatches {
+		m := &mismatches[i]
+		for _, p := range t.policies {
+			if m.onlyForbids && !s.forbids[p.id] || !p.reads.readsValue(m.path) {
+				continue
+			}
+			if s.scopeFits(r, t, &p) {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// scopeFits reports whether the policy could decide this request, whatever its
+// conditions say.
+func (s *Set) scopeFits(r *Request, t *target, p *namedPolicy) bool {
+	principal, resource := r.Principal.entity.UID, t.resource.UID
+	entities := s.entities(r, t)
+	return scopeHolds(p.scope.principal, principal, entities) && scopeHolds(p.scope.resource, resource, entities)
+}
+
+// scope is a policy's scope for a principal or a resource in one form: a type, an
+// entity, or an entity to be in.
+type scope struct {
+	typ      types.EntityType
+	equal    *types.EntityUID
+	ancestor *types.EntityUID
+}
+
+type scopes struct{ principal, resource scope }
+
+func scopesOf(p *ast.Policy) scopes {
+	return scopes{principal: scopeOf(p.Principal), resource: scopeOf(p.Resource)}
+}
+
+func scopeOf(node any) scope {
+	switch s := node.(type) {
+	case ast.ScopeTypeEq:
+		return scope{equal: &s.Entity}
+	case ast.ScopeTypeIn:
+		return scope{ancestor: &s.Entity}
+	case ast.ScopeTypeIs:
+		return scope{typ: s.Type}
+	case ast.ScopeTypeIsIn:
+		return scope{typ: s.Type, ancestor: &s.Entity}
+	}
+	return scope{}
+}
+
+func scopeHolds(s scope, uid types.EntityUID, entities *requestEntities) bool {
+	switch {
+	case s.typ != "" && uid.Type != s.typ, s.equal != nil && uid != *s.equal:
+		return false
+	case s.ancestor == nil:
+		return true
+	}
+	return isWithin(uid, *s.ancestor, func(uid types.EntityUID) types.EntityUIDSet {
+		entity, _ := entities.Get(uid)
+		return entity.Parents
+	})
+}
+
+// isWithin reports whether uid is the ancestor or lies in it. Every entity is
+// looked at once, however many ways lead to it.
+func isWithin(uid, ancestor types.EntityUID, parents func(types.EntityUID) types.EntityUIDSet) bool {
+	seen := map[types.EntityUID]bool{uid: true}
+	for queue := []types.EntityUID{uid}; len(queue) > 0; {
+		next := queue[0]
+		queue = queue[1:]
+		if next == ancestor {
+			return true
+		}
+		for parent := range parents(next).All() {
+			if !seen[parent] {
+				seen[parent] = true
+				queue = append(queue, parent)
+			}
+		}
+	}
+	return false
+}
