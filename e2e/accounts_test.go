@@ -32,7 +32,7 @@ func TestATokenIsRotated(t *testing.T) {
 			waitReady(t, ns, "agent")
 			began = time.Now()
 			for range 2 {
-				if got := call(t, ns, "agent", "", "aws___whoami"); got.Error != "" {
+				if got := call(t, ns, "agent", "", "aws___run_script"); got.Error != "" {
 					t.Fatal(got.Error)
 				}
 			}
@@ -81,7 +81,7 @@ func callUntil(stop <-chan struct{}, ns, pod string) error {
 		case <-time.After(2 * time.Second):
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		text, err := viaPod(ctx, "POST", ns, pod, "/call", []byte(`{"tool": "aws___whoami", "arguments": {}}`))
+		text, err := viaPod(ctx, "POST", ns, pod, "/call", []byte(`{"tool": "aws___run_script", "arguments": {}}`))
 		cancel()
 		switch {
 		case err != nil && lost < 3:
@@ -107,8 +107,8 @@ func TestAWorkloadActsAsItselfWithinTheRestrictedLevel(t *testing.T) {
 		f.Assess("mode "+mode+" works", step(func(t *testing.T) {
 			apply(t, agentPod(ns, "agent-"+mode, mode, "aws", ""))
 			waitReady(t, ns, "agent-"+mode)
-			got := call(t, ns, "agent-"+mode, "", "aws___whoami")
-			if want := role + "Workload/system-serviceaccount-" + ns + "-default"; !strings.HasPrefix(got.Text, want) {
+			got := call(t, ns, "agent-"+mode, "", "aws___run_script")
+			if want := session + "Workload/system-serviceaccount-" + ns + "-default"; !strings.HasPrefix(got.Text, want) {
 				t.Errorf("it is %q, %s", got.Text, got.Error)
 			}
 		}))

@@ -24,7 +24,7 @@ func TestAnEditOfTheAuthConfig(t *testing.T) {
 				apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies), agentPod(ns, "agent", mode, "aws", ""))
 				waitReady(t, ns, "agent")
 				alice = token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
-				if got := call(t, ns, "agent", alice, "s3___delete_bucket"); !strings.Contains(got.Error, "denied") {
+				if got := call(t, ns, "agent", alice, "aws___get_presigned_url"); !strings.Contains(got.Error, "denied") {
 					t.Fatalf("before: %+v", got)
 				}
 			})).
@@ -35,10 +35,10 @@ func TestAnEditOfTheAuthConfig(t *testing.T) {
 				}
 			})).
 			Assess("a good one changes decisions without a restart", step(func(t *testing.T) {
-				apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies+`permit (principal, action == MCP::Action::"s3___delete_bucket", resource);`))
+				apply(t, authConfig(ns, "aws", bearerConfig, bearerPolicies+`permit (principal, action == MCP::Action::"aws___get_presigned_url", resource);`))
 				// Where the kubelet does not watch ConfigMaps it looks once a minute.
 				eventually(t, "the new policy is in use", 150*time.Second, func(context.Context) error {
-					if got := call(t, ns, "agent", alice, "s3___delete_bucket"); got.Error != "" {
+					if got := call(t, ns, "agent", alice, "aws___get_presigned_url"); got.Error != "" {
 						return errors.New(got.Error)
 					}
 					return nil

@@ -24,6 +24,8 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/env"
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
 	"sigs.k8s.io/e2e-framework/pkg/features"
+
+	"github.com/countersign-io/countersign/e2e/standin"
 )
 
 var (
@@ -37,6 +39,8 @@ const (
 	upstream = "https://aws-mcp.standins.svc.cluster.local/mcp"
 	issuer   = "https://issuer.standins.svc.cluster.local"
 	role     = "arn:aws:iam::123456789012:role/"
+	// session begins the ARN of a role session.
+	session = "arn:aws:sts::123456789012:assumed-role/"
 )
 
 // The framework's flags choose what runs: -args --feature, --assess, --labels
@@ -273,7 +277,7 @@ type conversation struct {
 
 func call(t *testing.T, namespace, pod, token, tool string) conversation {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"token": token, "tool": tool, "arguments": map[string]any{}})
+	body, err := json.Marshal(map[string]any{"token": token, "tool": tool, "arguments": argumentsOf(tool)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,5 +289,23 @@ func call(t *testing.T, namespace, pod, token, tool string) conversation {
 	if err := json.Unmarshal(text, &c); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
+	var script struct {
+		Value string `json:"return_value"`
+	}
+	if tool == standin.ToolRunScript && json.Unmarshal([]byte(c.Text), &script) == nil {
+		c.Text = script.Value
+	}
 	return c
+}
+
+// argumentsOf are those that a test calls a tool with: a script tells who it runs
+// as.
+func argumentsOf(tool string) map[string]any {
+	switch tool {
+	case standin.ToolRunScript:
+		return map[string]any{"code": standin.ScriptWhoAmI}
+	case standin.ToolPresignedURL:
+		return map[string]any{"requests": []any{map[string]any{"operation": "download", "bucket": "reports", "key": "a.csv"}}}
+	}
+	return map[string]any{}
 }

@@ -57,9 +57,9 @@ func waitForJobs(t *testing.T, ns, selector string) {
 
 // oneCall is a container that calls a tool and ends; its name is to be added.
 func oneCall(mode string) string {
-	arguments := `["--url", "` + upstream + `", "--call", aws___whoami]`
+	arguments := `["--url", "` + upstream + `", "--call", aws___run_script]`
 	if mode == "loopback" {
-		arguments = `["--call", aws___whoami]`
+		arguments = `["--call", aws___run_script]`
 	}
 	return `{image: "countersign.io/e2e/agent:1", imagePullPolicy: Never, args: ` + arguments + `, name: `
 }
@@ -105,7 +105,7 @@ func TestASidecarIsKilled(t *testing.T) {
 				// Only root in a Pod that shares its processes can do it.
 				apply(t, authConfig(ns, "aws", accountConfig, ""), sharingProcesses(agentPod(ns, "agent", mode, "aws", ""), 0))
 				waitReady(t, ns, "agent")
-				if before = call(t, ns, "agent", "", "aws___whoami"); before.Error != "" {
+				if before = call(t, ns, "agent", "", "aws___run_script"); before.Error != "" {
 					t.Fatal(before.Error)
 				}
 				if text, err := viaPod(t.Context(), "POST", ns, "agent", "/kill?program=/sidecar", nil); err != nil || strings.TrimSpace(string(text)) != "1" {
@@ -115,7 +115,7 @@ func TestASidecarIsKilled(t *testing.T) {
 			// With the roots that it has read: the CA outlives the container.
 			Assess("the app goes on", step(func(t *testing.T) {
 				eventually(t, "the app is served again", 60*time.Second, func(context.Context) error {
-					if again := call(t, ns, "agent", "", "aws___whoami"); again.Text != before.Text {
+					if again := call(t, ns, "agent", "", "aws___run_script"); again.Text != before.Text {
 						return errors.New(again.Error)
 					}
 					return nil
@@ -191,7 +191,7 @@ func callReadyPods(ns string, stop <-chan struct{}) (count int, failures []strin
 			if pod.DeletionTimestamp != nil || !isReady(&pod) {
 				continue
 			}
-			text, err := viaPod(ctx, "POST", ns, pod.Name, "/call", []byte(`{"tool": "aws___whoami", "arguments": {}}`))
+			text, err := viaPod(ctx, "POST", ns, pod.Name, "/call", []byte(`{"tool": "aws___run_script", "arguments": {}}`))
 			count++
 			if err != nil || !strings.Contains(string(text), "Workload") {
 				failures = append(failures, fmt.Sprintf("%v: %s", err, text))

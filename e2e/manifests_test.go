@@ -35,8 +35,8 @@ spec:
   awsSts: {region: us-east-1, fallbackRoleArn: "` + role + `Workload"}
 `
 
-const bearerPolicies = `@id("who") permit (principal, action == MCP::Action::"aws___whoami", resource);
-@id("readers") permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"s3___list_objects", resource);
+const bearerPolicies = `@id("who") permit (principal, action == MCP::Action::"aws___run_script", resource);
+@id("readers") permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"aws___read_documentation", resource);
 @id("admins") permit (principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
 `
 

@@ -33,7 +33,7 @@ func TestNamesAreLookedUpAsThePodSays(t *testing.T) {
 				waitReady(t, ns, "agent")
 			})).
 			Assess("its search domains and ndots apply", step(func(t *testing.T) {
-				if got := call(t, ns, "agent", "", "aws___whoami"); !strings.Contains(got.Text, role+"Workload") {
+				if got := call(t, ns, "agent", "", "aws___run_script"); !strings.Contains(got.Text, session+"Workload") {
 					t.Errorf("%+v", got)
 				}
 			})).

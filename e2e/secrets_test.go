@@ -21,7 +21,7 @@ func TestTheAppReachesNoSecret(t *testing.T) {
 			apply(t, sharingProcesses(agentPod(ns, "sharing", "hosts", "aws", ""), 0))
 			for _, pod := range []string{"agent", "redirected", "plain", "sharing"} {
 				waitReady(t, ns, pod)
-				if got := call(t, ns, pod, "", "aws___whoami"); got.Error != "" {
+				if got := call(t, ns, pod, "", "aws___run_script"); got.Error != "" {
 					t.Fatal(got.Error)
 				}
 			}

@@ -26,7 +26,7 @@ func TestSharedConfigs(t *testing.T) {
 			waitReady(t, ns, "agent")
 		})).
 		Assess("a Pod of another namespace uses it", step(func(t *testing.T) {
-			if got := call(t, ns, "agent", "", "aws___whoami"); got.Error != "" {
+			if got := call(t, ns, "agent", "", "aws___run_script"); got.Error != "" {
 				t.Error(got.Error)
 			}
 		})).

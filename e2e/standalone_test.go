@@ -41,7 +41,7 @@ func TestStandalone(t *testing.T) {
 		})).
 		Assess("a user gets her role through the Service", step(func(t *testing.T) {
 			alice := token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
-			if got := call(t, client, "client", alice, "aws___whoami"); got.Text != role+"S3/alice" {
+			if got := call(t, client, "client", alice, "aws___run_script"); got.Text != session+"S3/alice" {
 				t.Errorf("%+v", got)
 			}
 		})).

@@ -32,26 +32,26 @@ func TestAnAppActsForTwoUsers(t *testing.T) {
 				}
 			})).
 			Assess("one user gets her role and sees what she may call", step(func(t *testing.T) {
-				got := call(t, ns, pod, alice, "aws___whoami")
-				if got.Text != role+"S3/alice" || slices.Contains(got.Tools, "s3___delete_bucket") || !slices.Contains(got.Tools, "s3___list_objects") {
+				got := call(t, ns, pod, alice, "aws___run_script")
+				if got.Text != session+"S3/alice" || slices.Contains(got.Tools, "aws___get_presigned_url") || !slices.Contains(got.Tools, "aws___read_documentation") {
 					t.Errorf("alice: %+v", got)
 				}
 			})).
 			Assess("what she may not call is denied", step(func(t *testing.T) {
-				if got := call(t, ns, pod, alice, "s3___delete_bucket"); !strings.Contains(got.Error, "denied") {
+				if got := call(t, ns, pod, alice, "aws___get_presigned_url"); !strings.Contains(got.Error, "denied") {
 					t.Errorf("alice deletes: %+v", got)
 				}
 			})).
 			Assess("another user gets his", step(func(t *testing.T) {
-				if got := call(t, ns, pod, bob, "aws___whoami"); got.Text != role+"Admin/bob" {
+				if got := call(t, ns, pod, bob, "aws___run_script"); got.Text != session+"Admin/bob" {
 					t.Errorf("bob: %+v", got)
 				}
-				if got := call(t, ns, pod, bob, "s3___delete_bucket"); got.Error != "" || !slices.Contains(got.Tools, "s3___delete_bucket") {
+				if got := call(t, ns, pod, bob, "aws___get_presigned_url"); got.Error != "" || !slices.Contains(got.Tools, "aws___get_presigned_url") {
 					t.Errorf("bob deletes: %+v", got)
 				}
 			})).
 			Assess("nobody is refused", step(func(t *testing.T) {
-				if got := call(t, ns, pod, "", "aws___whoami"); !strings.Contains(got.Error, "401") && !strings.Contains(strings.ToLower(got.Error), "unauthorized") {
+				if got := call(t, ns, pod, "", "aws___run_script"); !strings.Contains(got.Error, "401") && !strings.Contains(strings.ToLower(got.Error), "unauthorized") {
 					t.Errorf("nobody: %+v", got)
 				}
 			})).

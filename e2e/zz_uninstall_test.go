@@ -28,7 +28,7 @@ func TestUninstalling(t *testing.T) {
 			}
 		})).
 		Assess("leaves injected Pods running", step(func(t *testing.T) {
-			if got := call(t, ns, "agent", "", "aws___whoami"); got.Error != "" {
+			if got := call(t, ns, "agent", "", "aws___run_script"); got.Error != "" {
 				t.Error(got.Error)
 			}
 		})).

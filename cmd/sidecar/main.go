@@ -38,17 +38,48 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		var exit *exitError
+		if errors.As(err, &exit) {
+			os.Exit(exit.code) //nolint:gocritic // the process ends, so does the signal handler
+		}
 		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1) //nolint:gocritic // the process ends, so does the signal handler
+		os.Exit(failureCode(err))
 	}
 }
+
+// exitError ends the program with a code and without a word: all is said.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// cannotTellError is an error of explain: the question could not be answered.
+type cannotTellError struct{ cause error }
+
+func (e *cannotTellError) Error() string { return e.cause.Error() }
+
+func (e *cannotTellError) Unwrap() error { return e.cause }
+
+func failureCode(err error) int {
+	var cannotTell *cannotTellError
+	if errors.As(err, &cannotTell) {
+		return exitCannotTell
+	}
+	return 1
+}
+
+// The exit codes of explain.
+const (
+	exitCannotTell = 2
+	exitDenied     = 3
+	exitRefused    = 4
+)
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use: "sidecar", Short: "Use AWS through MCP as the caller", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(proxyCommand(), redirectCommand(), explainCommand())
+	root.AddCommand(proxyCommand(), redirectCommand(), readyCommand(), explainCommand())
 	return root
 }
 
@@ -100,6 +131,19 @@ func redirectCommand() *cobra.Command {
 	return command
 }
 
+// readyTimeout is shorter than what kubelet gives the probe.
+const readyTimeout = 900 * time.Millisecond
+
+func readyCommand() *cobra.Command {
+	var admin string
+	command := &cobra.Command{
+		Use: "ready", Short: "Tell by the exit code whether the proxy serves, for a probe that crosses no network", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return sidecar.CheckReady(c.Context(), admin, readyTimeout) },
+	}
+	command.Flags().StringVar(&admin, "admin", ":15390", "address of the proxy's --admin")
+	return command
+}
+
 type explainOptions struct {
 	configDir, tokenFile, tool, arguments, upstream, output string
 }
@@ -108,7 +152,19 @@ func explainCommand() *cobra.Command {
 	var o explainOptions
 	command := &cobra.Command{
 		Use: "explain", Short: "Tell which role a token gets, which policies decide on a tool, and why", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runExplain(c, &o) },
+		Long: "Tell which role a token gets, which policies decide on a tool, and why.\n\n" +
+			"The exit code is 0 when the token is accepted and the tool allowed, 3 when the tool is denied,\n" +
+			"4 when the token is refused or has no role, 2 when nobody can tell.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			answer, err := runExplain(c, &o)
+			if err != nil {
+				return err
+			}
+			if code := exitCode(answer); code != 0 {
+				return &exitError{code}
+			}
+			return nil
+		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.configDir, "config", "", "directory with the auth-config")
@@ -122,33 +178,45 @@ func explainCommand() *cobra.Command {
 	return command
 }
 
-func runExplain(c *cobra.Command, o *explainOptions) error {
+func exitCode(answer *explain.Answer) int {
+	switch {
+	case answer.Unknown:
+		return exitCannotTell
+	case !answer.Accepted || answer.Role == "":
+		return exitRefused
+	case answer.Decision != nil && !answer.Decision.Allowed && answer.Decision.Enforced:
+		return exitDenied
+	}
+	return 0
+}
+
+func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	// Warnings about the config belong on stderr, beside the answer.
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output: %q is not text or json", o.output)
+		return nil, fmt.Errorf("--output: %q is not text or json", o.output)
 	}
 	if o.arguments != "" && o.tool == "" {
-		return errors.New("--arguments needs --tool")
+		return nil, errors.New("--arguments needs --tool")
 	}
 	files, err := authconfig.ReadDir(o.configDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config, err := compile.Files(files, sidecar.PodFromEnvironment())
 	if err != nil {
-		return fmt.Errorf("invalid auth-config:\n%w", err)
+		return nil, &cannotTellError{fmt.Errorf("invalid auth-config:\n%w", err)}
 	}
 	for _, warning := range config.Warnings {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
 	}
 	token, err := readToken(c.InOrStdin(), o.tokenFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, err := liveconfig.NewClient(config.CA, os.Getenv("AWS_CA_BUNDLE"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
 	defer cancel()
@@ -156,12 +224,12 @@ func runExplain(c *cobra.Command, o *explainOptions) error {
 		Config: config, Token: token, Tool: o.tool, Arguments: jsontext.Value(o.arguments), Upstream: o.upstream, Client: client,
 	})
 	if err != nil {
-		return err
+		return nil, &cannotTellError{err}
 	}
 	if o.output == "json" {
-		return answer.WriteJSON(c.OutOrStdout())
+		return answer, answer.WriteJSON(c.OutOrStdout())
 	}
-	return answer.WriteText(c.OutOrStdout())
+	return answer, answer.WriteText(c.OutOrStdout())
 }
 
 func readToken(stdin io.Reader, file string) (string, error) {

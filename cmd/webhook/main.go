@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -50,6 +51,7 @@ func rootCommand() *cobra.Command {
 // sidecarFlags are what serve and inject have in common.
 type sidecarFlags struct {
 	image, pullPolicy                                string
+	user                                             string
 	env                                              []string
 	cpuRequest, memoryRequest, cpuLimit, memoryLimit string
 }
@@ -58,6 +60,7 @@ func (f *sidecarFlags) bind(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.image, "sidecar-image", "countersign/sidecar:"+version, "image of the sidecar")
 	flags.StringVar(&f.pullPolicy, "sidecar-image-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
+	flags.StringVar(&f.user, "sidecar-uid", strconv.Itoa(inject.UserID), "uid and gid of the sidecar; auto: the second uid of the namespace's range, where OpenShift gives it one")
 	flags.StringArrayVar(&f.env, "sidecar-env", nil, "NAME=VALUE, a variable of every sidecar; may be given again")
 	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", "10m", "CPU request of a sidecar whose Pod does not say")
 	flags.StringVar(&f.memoryRequest, "sidecar-memory-request", "40Mi", "memory request of a sidecar whose Pod does not say")
@@ -74,6 +77,13 @@ func (f *sidecarFlags) options() (inject.Options, error) {
 	}
 	if f.image == "" {
 		return options, errors.New("--sidecar-image: must not be empty")
+	}
+	if f.user == "auto" {
+		options.UserOfNamespace = true
+	} else if user, err := strconv.ParseInt(f.user, 10, 32); err != nil || user <= 0 {
+		return options, fmt.Errorf("--sidecar-uid: %q is neither a uid above 0 nor auto", f.user)
+	} else {
+		options.User = user
 	}
 	for _, pair := range f.env {
 		name, value, ok := strings.Cut(pair, "=")

@@ -70,7 +70,7 @@ func assets(ctx context.Context, onNode bool, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	unlock, err := lock(dir + ".lock")
+	unlock, err := lock(dir+".lock", log)
 	if err != nil {
 		return "", err
 	}
@@ -121,13 +121,18 @@ func cacheDir(module string) (string, error) {
 	return dir, nil
 }
 
-// lock keeps two processes from building at once.
-func lock(path string) (unlock func(), err error) {
+// lock keeps two processes from building at once. Who has to wait is told for what.
+func lock(path string, log io.Writer) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		_, _ = fmt.Fprintf(log, "Another process builds Kubernetes' programs; waiting until it has ended (it holds %s).\n", path)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock: %w", err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil

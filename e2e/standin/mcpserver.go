@@ -1,13 +1,9 @@
 package standin
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -42,6 +38,8 @@ type MCPOptions struct {
 	STS *STS
 	// Stateless serves protocol 2026-07-28 instead of sessions.
 	Stateless bool
+	// AWSOnly leaves out what tests need and AWS's server does not have.
+	AWSOnly bool
 	// JSON answers with application/json instead of an event stream.
 	JSON bool
 }
@@ -57,7 +55,11 @@ func NewMCPServer(options MCPOptions) *MCPServer {
 // NewUnservedMCPServer is a server whose Handler is served somewhere else.
 func NewUnservedMCPServer(options MCPOptions) *MCPServer {
 	s := &MCPServer{}
-	server := newToolServer()
+	server := mcp.NewServer(&mcp.Implementation{Name: "aws-standin", Version: "1"}, &mcp.ServerOptions{})
+	addAWSTools(server)
+	if !options.AWSOnly {
+		addTestTools(server)
+	}
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{Stateless: options.Stateless, JSONResponse: options.JSON, DisableLocalhostProtection: true})
 	mux := http.NewServeMux()
@@ -102,78 +104,4 @@ func (s *MCPServer) verified(sts *STS, next http.Handler) http.Handler {
 		w.Header().Set("X-Amzn-Requestid", randomHex(8))
 		next.ServeHTTP(w, r)
 	})
-}
-
-type bucketInput struct {
-	Bucket string `json:"bucket,omitempty" jsonschema:"name of the bucket"`
-	Region string `json:"region,omitempty" jsonschema:"AWS region"`
-}
-
-type countInput struct {
-	To          int `json:"to" jsonschema:"how far to count"`
-	PauseMillis int `json:"pauseMillis,omitempty" jsonschema:"pause between two numbers"`
-}
-
-type echoInput struct {
-	Text string `json:"text"`
-}
-
-func newToolServer() *mcp.Server {
-	server := mcp.NewServer(&mcp.Implementation{Name: "aws-standin", Version: "1"}, &mcp.ServerOptions{})
-	destructive, closed := true, false
-	mcp.AddTool(server, &mcp.Tool{
-		Name: "aws___whoami", Description: "Tells which role session signed the request",
-		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, OpenWorldHint: &closed},
-	}, func(_ context.Context, r *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-		return text("%s", r.Extra.Header.Get(sessionHeader)), nil, nil
-	})
-	mcp.AddTool(server, &mcp.Tool{
-		Name: "s3___list_objects", Description: "Lists objects of a bucket", Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
-	}, func(_ context.Context, _ *mcp.CallToolRequest, in bucketInput) (*mcp.CallToolResult, any, error) {
-		return text("%s in %s: report.csv, notes.txt", in.Bucket, in.Region), nil, nil
-	})
-	mcp.AddTool(server, &mcp.Tool{
-		Name: "s3___delete_bucket", Description: "Deletes a bucket", Annotations: &mcp.ToolAnnotations{DestructiveHint: &destructive},
-	}, func(_ context.Context, _ *mcp.CallToolRequest, in bucketInput) (*mcp.CallToolResult, any, error) {
-		return text("deleted %s", in.Bucket), nil, nil
-	})
-	mcp.AddTool(server, &mcp.Tool{Name: "echo", Description: "Gives its text back"},
-		func(_ context.Context, _ *mcp.CallToolRequest, in echoInput) (*mcp.CallToolResult, any, error) {
-			return text("%s", in.Text), nil, nil
-		})
-	mcp.AddTool(server, &mcp.Tool{Name: "count", Description: "Counts with progress notifications"}, count)
-	server.AddResource(&mcp.Resource{URI: "docs://public/start", Name: "start"}, readResource)
-	server.AddResource(&mcp.Resource{URI: "docs://internal/plan", Name: "plan"}, readResource)
-	server.AddResourceTemplate(&mcp.ResourceTemplate{URITemplate: "docs://public/{page}", Name: "page"}, readResource)
-	for _, name := range []string{"review", "deploy"} {
-		server.AddPrompt(&mcp.Prompt{Name: name}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
-			return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: name}}}}, nil
-		})
-	}
-	return server
-}
-
-func text(format string, args ...any) *mcp.CallToolResult {
-	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprintf(format, args...)}}}
-}
-
-func count(ctx context.Context, r *mcp.CallToolRequest, in countInput) (*mcp.CallToolResult, any, error) {
-	for n := 1; n <= in.To; n++ {
-		if token := r.Params.GetProgressToken(); token != nil {
-			err := r.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: token, Progress: float64(n), Total: float64(in.To)})
-			if err != nil {
-				return nil, nil, fmt.Errorf("notify: %w", err)
-			}
-		}
-		select {
-		case <-time.After(time.Duration(in.PauseMillis) * time.Millisecond):
-		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("count: %w", ctx.Err())
-		}
-	}
-	return text("counted to %d", in.To), nil, nil
-}
-
-func readResource(_ context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, MIMEType: "text/plain", Text: strings.ToUpper(r.Params.URI)}}}, nil
 }

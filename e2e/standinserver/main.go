@@ -52,7 +52,7 @@ func run(domain, clusterIssuer string) error {
 		return err
 	}
 	sts.Trust(clusterIssuer, "sts.amazonaws.com", clusterClient)
-	aws := standin.NewUnservedMCPServer(standin.MCPOptions{STS: sts})
+	aws := standin.NewUnservedMCPServer(standin.MCPOptions{STS: sts, AWSOnly: true})
 	hosts[names[0]], hosts[names[1]], hosts[names[2]] = issuer.Handler(), sts.Handler(), aws.Handler()
 	hosts[names[3]], hosts[names[4]] = http.HandlerFunc(serveForeign), http.HandlerFunc(serveSecondWebhook)
 	hosts[names[5]] = aws.Handler()

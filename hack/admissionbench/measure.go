@@ -209,7 +209,7 @@ func (b *bench) measureCreates(ctx context.Context, count int) (with, without ti
 // fill applies ConfigMaps of 4 KiB, as many teams would.
 func (b *bench) fill(ctx context.Context, count int) error {
 	const size = 4 << 10
-	policies := `permit (principal, action == MCP::Action::"aws___call_aws", resource);` + "\n"
+	policies := `permit (principal, action == MCP::Action::"aws___run_script", resource);` + "\n"
 	policies += "// " + strings.Repeat("x", size-len(policies)-len(authConfig)-4) + "\n"
 	var next atomic.Int64
 	var mu sync.Mutex

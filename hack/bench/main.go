@@ -33,7 +33,7 @@ const policies = `
 @id("readers") permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"echo", resource)
 when { context.input has text && context.input.text like "x*" };
 @id("admins") permit (principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
-@id("no-deletes") forbid (principal, action == MCP::Action::"s3___delete_bucket", resource)
+@id("no-deletes") forbid (principal, action == MCP::Action::"aws___get_presigned_url", resource)
 unless { principal.hasTag("dept") && principal.getTag("dept").contains("storage") };
 @id("docs") permit (principal, action == MCP::Action::"ReadResource", resource) when { resource.uri like "docs://public/*" };
 `

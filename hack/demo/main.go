@@ -24,7 +24,7 @@ import (
 
 const (
 	audience = "countersign"
-	account  = "arn:aws:iam::123456789012:role/"
+	sessions = "arn:aws:sts::123456789012:assumed-role/"
 )
 
 const authConfig = `apiVersion: countersign.io/v1alpha1
@@ -50,12 +50,12 @@ spec:
       priority: 1
 `
 
-const policies = `@id("everybody-may-ask-who-they-are")
-permit (principal, action in [MCP::Action::"aws___whoami", MCP::Action::"count"], resource);
+const policies = `@id("everybody-runs-scripts-in-his-role")
+permit (principal, action in [MCP::Action::"aws___run_script", MCP::Action::"aws___search_documentation"], resource);
 
-@id("readers-list-objects-in-us-east-1")
-permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"s3___list_objects", resource)
-when { context.input has region && context.input.region == "us-east-1" };
+@id("readers-ask-about-products")
+permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"aws___get_regional_availability", resource)
+when { context.input has resource_type && context.input.resource_type == "product" };
 
 @id("admins-use-every-tool")
 permit (principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
@@ -88,7 +88,7 @@ func tell(ctx context.Context, binary string) error {
 	defer s.issuer.Close()
 	s.sts = standin.NewSTS(s.issuer.URL, audience)
 	defer s.sts.Close()
-	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts})
+	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts, AWSOnly: true})
 	defer s.aws.Close()
 	dir, err := os.MkdirTemp("", "countersign-demo-")
 	if err != nil {
@@ -120,11 +120,11 @@ func (s *story) acts(ctx context.Context) error {
 	}
 	people := []person{
 		{name: "alice", claims: map[string]any{"groups": []string{"s3-readers"}}, why: "claim s3-readers", role: "S3ReadOnlyMCPRole",
-			tools: []string{"aws___whoami", "count", "s3___list_objects"}},
+			tools: []string{standin.ToolAvailability, standin.ToolRunScript, standin.ToolSearchDocs}},
 		{name: "bob", claims: map[string]any{"groups": []string{"admins"}, "org": "engineering"}, why: "the CEL matcher", role: "AdminMCPRole",
-			tools: []string{"aws___whoami", "count", "echo", "s3___delete_bucket", "s3___list_objects"}},
+			tools: slices.Sorted(slices.Values(standin.AWSTools))},
 		{name: "auth0|carol", claims: map[string]any{}, why: "fallback", role: "DefaultMCPRole",
-			tools: []string{"aws___whoami", "count"}},
+			tools: []string{standin.ToolRunScript, standin.ToolSearchDocs}},
 	}
 	head("Three people, three roles: the agent carries their tokens and no AWS credential")
 	var sessions []*mcp.ClientSession
@@ -219,11 +219,11 @@ func (s *story) connect(ctx context.Context, p *person) (*mcp.ClientSession, err
 	if err != nil {
 		return nil, err
 	}
-	who, err := call(ctx, session, "aws___whoami", map[string]any{})
+	who, err := runScript(ctx, session, standin.ScriptWhoAmI)
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(who, account+p.role+"/") {
+	if !strings.HasPrefix(who, sessions+p.role+"/") {
 		return nil, fmt.Errorf("%s got %q", p.name, who)
 	}
 	list, err := session.ListTools(ctx, nil)
@@ -238,7 +238,7 @@ func (s *story) connect(ctx context.Context, p *person) (*mcp.ClientSession, err
 	if !slices.Equal(names, p.tools) {
 		return nil, fmt.Errorf("%s sees %v", p.name, names)
 	}
-	say("%-12s by %-16s -> AWS saw %s", p.name, p.why, strings.TrimPrefix(who, account))
+	say("%-12s by %-16s -> AWS saw %s", p.name, p.why, strings.TrimPrefix(who, sessions))
 	say("%-12s sees %s", "", strings.Join(names, ", "))
 	return session, nil
 }
@@ -255,25 +255,50 @@ func call(ctx context.Context, session *mcp.ClientSession, tool string, argument
 	return content.Text, nil
 }
 
+// runScript runs Python on AWS's server and gives what its last line is.
+func runScript(ctx context.Context, session *mcp.ClientSession, code string) (string, error) {
+	said, err := call(ctx, session, standin.ToolRunScript, map[string]any{"code": code})
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		Status string `json:"status"`
+		Value  any    `json:"return_value"`
+	}
+	if err := json.Unmarshal([]byte(said), &answer); err != nil || answer.Status != "success" {
+		return "", fmt.Errorf("the script did not run: %s", said)
+	}
+	return fmt.Sprint(answer.Value), nil
+}
+
 func (s *story) calls(ctx context.Context, alice, bob *mcp.ClientSession) error {
 	head("Cedar decides on each call")
-	got, err := call(ctx, alice, "s3___list_objects", map[string]any{"bucket": "reports", "region": "us-east-1"})
+	ask := func(kind string) error {
+		_, err := call(ctx, alice, standin.ToolAvailability, map[string]any{"resource_type": kind})
+		return err
+	}
+	got, err := runScript(ctx, alice, standin.ScriptListObjects)
 	if err != nil {
 		return err
 	}
-	say("alice  s3___list_objects region=us-east-1  allowed: %s", got)
-	if _, err = call(ctx, alice, "s3___delete_bucket", map[string]any{"bucket": "reports"}); err == nil {
-		return errors.New("alice deleted a bucket")
-	}
-	say("alice  s3___delete_bucket                  denied by tool:     %s", lastPart(err))
-	if _, err = call(ctx, alice, "s3___list_objects", map[string]any{"bucket": "reports", "region": "eu-west-1"}); err == nil {
-		return errors.New("alice listed objects in eu-west-1")
-	}
-	say("alice  s3___list_objects region=eu-west-1  denied by argument: %s", lastPart(err))
-	if got, err = call(ctx, bob, "s3___delete_bucket", map[string]any{"bucket": "scratch"}); err != nil {
+	say("alice  %-31s ListObjectsV2          allowed: %s", standin.ToolRunScript, got)
+	if err := ask("product"); err != nil {
 		return err
 	}
-	say("bob    s3___delete_bucket                  allowed: %s", got)
+	say("alice  %-31s resource_type=product  allowed", standin.ToolAvailability)
+	files := map[string]any{"requests": []any{map[string]any{"operation": "upload", "bucket": "reports", "key": "a.csv"}}}
+	if _, err = call(ctx, alice, standin.ToolPresignedURL, files); err == nil {
+		return errors.New("alice got a URL for an upload")
+	}
+	say("alice  %-31s                        denied by tool:     %s", standin.ToolPresignedURL, lastPart(err))
+	if err = ask("api"); err == nil {
+		return errors.New("alice asked about APIs")
+	}
+	say("alice  %-31s resource_type=api      denied by argument: %s", standin.ToolAvailability, lastPart(err))
+	if _, err = call(ctx, bob, standin.ToolPresignedURL, files); err != nil {
+		return err
+	}
+	say("bob    %-31s                        allowed", standin.ToolPresignedURL)
 	return nil
 }
 
@@ -297,11 +322,12 @@ func (s *story) streams(ctx context.Context, p person) error {
 	}
 	defer func() { _ = session.Close() }()
 	const count = 4
-	params := &mcp.CallToolParams{Name: "count", Arguments: map[string]any{"to": count, "pauseMillis": 150}}
+	code := "import asyncio" + strings.Repeat("\nawait asyncio.sleep(0.15)", count-1)
+	params := &mcp.CallToolParams{Name: standin.ToolRunScript, Arguments: map[string]any{"code": code}}
 	params.SetProgressToken("demo")
 	begun = time.Now()
 	if _, err := session.CallTool(ctx, params); err != nil {
-		return fmt.Errorf("count: %w", err)
+		return fmt.Errorf("the script: %w", err)
 	}
 	var first, last time.Duration
 	for i := range count {
@@ -346,7 +372,7 @@ func (s *story) counts() error {
 		case "deny":
 			denied++
 		}
-		if record.Method == "tools/call" && record.Tool != "aws___whoami" || record.Reason == "token" {
+		if record.Method == "tools/call" && record.Tool != standin.ToolRunScript || record.Reason == "token" {
 			fmt.Print("  " + line)
 		}
 	}

@@ -37,7 +37,7 @@ func (r *resolver) namespace(ctx context.Context, name string) (inject.Namespace
 	if err != nil {
 		return inject.Namespace{}, fmt.Errorf("read the namespace %q: %w", name, err)
 	}
-	return inject.Namespace{Name: name, Labels: object.Labels}, nil
+	return inject.Namespace{Name: name, Labels: object.Labels, Annotations: object.Annotations}, nil
 }
 
 // resolve gives the auth-config of a name in a namespace: the ConfigMap there,

@@ -48,6 +48,17 @@ func readSources(path string, stdin io.Reader) (sources []*source, skipped []str
 	}
 	for _, object := range objects {
 		s := &source{where: path + ": " + object.String()}
+		if object.Kind == authconfig.Kind {
+			text, err := object.YAML()
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", path, err)
+			}
+			// As it stands in a ConfigMap or a directory, here by itself.
+			s.configMap.Data = map[string]string{authconfig.FileConfig: text}
+			s.where, s.isDirectory = path, true
+			sources = append(sources, s)
+			continue
+		}
 		if object.Kind != "ConfigMap" {
 			skipped = append(skipped, s.where)
 			continue

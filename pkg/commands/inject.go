@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +37,8 @@ type InjectRequest struct {
 
 // Inject writes the file with the sidecar in every Pod and Pod template that
 // asks for it, and reports warnings. If one is refused nothing is written and
-// the error tells all refusals.
+// the error tells all refusals. What carries the annotation and holds no template
+// of a Pod is an error too, behind a file that is written.
 func Inject(r InjectRequest, stdin io.Reader, stdout, stderr io.Writer) error {
 	if r.File == stdinName && r.Config == stdinName {
 		return errors.New("-f and --config cannot both be standard input")
@@ -50,8 +52,10 @@ func Inject(r InjectRequest, stdin io.Reader, stdout, stderr io.Writer) error {
 		return err
 	}
 	var refused []error
+	passedOver := 0
 	for _, object := range objects {
-		warnings, err := injectObject(object, configs, r.Options)
+		warnings, missed, err := injectObject(object, configs, r.Options)
+		passedOver += missed
 		if err != nil {
 			refused = append(refused, fmt.Errorf("%s: %s: %w", r.File, object, err))
 		}
@@ -62,10 +66,17 @@ func Inject(r InjectRequest, stdin io.Reader, stdout, stderr io.Writer) error {
 	if err := errors.Join(refused...); err != nil {
 		return err
 	}
+	write := yamledit.WriteYAML
 	if r.Format == FormatJSON {
-		return yamledit.WriteJSON(stdout, documents)
+		write = yamledit.WriteJSON
 	}
-	return yamledit.WriteYAML(stdout, documents)
+	if err := write(stdout, documents); err != nil {
+		return err
+	}
+	if passedOver > 0 {
+		return fmt.Errorf("%s: %d places carry the annotation %s and were not injected", r.File, passedOver, inject.AnnotationAuthConfig)
+	}
+	return nil
 }
 
 // configs are the valid auth-configs by name; the name "" stands for any.
@@ -106,33 +117,59 @@ func (c configs) find(name string) (*inject.MountedConfig, *inject.Refusal) {
 	return nil, inject.Refuse(inject.CodeConfigMapNotFound, "the auth-config %q is not in the file given with --config", name)
 }
 
-func injectObject(object *yamledit.Object, configs configs, options inject.Options) ([]string, error) {
-	path, found := object.PodPath()
-	if !found {
-		return nil, nil
+// injectObject injects every template in the object. It gives warnings, and how
+// many places of it carry the annotation and hold no template.
+func injectObject(object *yamledit.Object, configs configs, options inject.Options) (warnings []string, missed int, err error) {
+	var asking [][]string
+	for _, path := range object.PodTemplates() {
+		asks, more, err := injectTemplate(object, path, configs, options)
+		if err != nil {
+			return warnings, 0, err
+		}
+		warnings = append(warnings, more...)
+		if asks {
+			asking = append(asking, path)
+		}
 	}
+	for _, path := range object.Annotated(inject.AnnotationAuthConfig) {
+		owner := path[:max(0, len(path)-1)] // path ends in metadata, or what stands for it
+		isTemplate := slices.ContainsFunc(asking, func(p []string) bool { return slices.Equal(p, owner) })
+		// A workload may bear the annotation beside its template.
+		if isTemplate || len(owner) == 0 && len(asking) > 0 || object.OptsOut(path, inject.AnnotationInject) {
+			continue
+		}
+		missed++
+		warnings = append(warnings, fmt.Sprintf("%s carries the annotation %s, and there is no Pod template that could be injected: "+
+			"put it on the template's own metadata, or let the webhook inject the Pods", strings.Join(path, "."), inject.AnnotationAuthConfig))
+	}
+	return warnings, missed, nil
+}
+
+func injectTemplate(
+	object *yamledit.Object, path []string, configs configs, options inject.Options,
+) (asks bool, warnings []string, err error) {
 	var template struct {
 		Metadata metav1.ObjectMeta `json:"metadata"`
 		Spec     corev1.PodSpec    `json:"spec"`
 	}
 	if err := object.Decode(&template, path...); err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	pod := &corev1.Pod{ObjectMeta: template.Metadata, Spec: template.Spec}
 	if !inject.Asks(pod.Annotations) {
-		return nil, nil
+		return false, nil, nil
 	}
 	name, refusal := inject.ConfigName(pod.Annotations)
 	if refusal != nil {
-		return nil, refusal
+		return true, nil, refusal
 	}
 	config, refusal := configs.find(name)
 	if refusal != nil {
-		return nil, refusal
+		return true, nil, refusal
 	}
 	injection, refusal := inject.Pod(pod, inject.Namespace{Name: object.Namespace}, config, options)
 	if refusal != nil {
-		return nil, refusal
+		return true, nil, refusal
 	}
 	for _, operation := range injection.Operations {
 		pointer := "/" + strings.Join(path, "/") + operation.Path
@@ -140,8 +177,8 @@ func injectObject(object *yamledit.Object, configs configs, options inject.Optio
 			pointer = operation.Path
 		}
 		if err := object.Set(operation.Op, pointer, operation.Value); err != nil {
-			return nil, err
+			return true, nil, err
 		}
 	}
-	return injection.Warnings, nil
+	return true, injection.Warnings, nil
 }

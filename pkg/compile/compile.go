@@ -44,10 +44,24 @@ func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 	config.Roles, more = rolemap.Compile(&parsed.AWSSTS, policies.NamesGroups())
 	errs = append(errs, more...)
 	errs = append(errs, config.compileSessionPolicies()...)
+	config.Warnings = append(config.Warnings, scopeWarnings(parsed)...)
 	if err := errs.AsError(); err != nil {
 		return nil, err
 	}
 	return config, nil
+}
+
+// scopeWarnings tell of upstreams whose signing name is awsSts's for want of a
+// better one.
+func scopeWarnings(config *authconfig.Config) []string {
+	var warnings []string
+	for _, u := range config.Upstreams {
+		if u.URL != nil && u.ScopeSource == authconfig.ScopeDefault {
+			warnings = append(warnings, fmt.Sprintf("upstream %q: its host says nothing of a service, so requests are signed for %q in %s, as in awsSts; "+
+				"set service and region if AWS refuses the signature", u.Name, u.Service, u.Region))
+		}
+	}
+	return warnings
 }
 
 func (c *Compiled) compileSessionPolicies() authconfig.Errors {

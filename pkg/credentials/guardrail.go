@@ -15,9 +15,11 @@ import (
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 const maxPolicyLength = 2048
 
-// DenyOutsideMCP is the guardrail's statement. The condition key is set by
-// AWS's own MCP servers; BoolIfExists leaves requests without it alone only
-// where no AWS service could set it.
+// DenyOutsideMCP is the guardrail's statement. The condition key is set by AWS's own
+// MCP servers. With IfExists a key that is absent counts as true, so the Deny
+// applies to requests without it as well, which is what is wanted: a leaked
+// credential that is used directly has no such key.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_IfExists
 const DenyOutsideMCP = `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSMCPService":"false"}}}`
 
 const allowAll = `{"Effect":"Allow","Action":"*","Resource":"*"}`

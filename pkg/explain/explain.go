@@ -39,6 +39,8 @@ type Answer struct {
 	// Accepted reports whether the sidecar would take the token; Refusal why not.
 	Accepted bool   `json:"accepted"`
 	Refusal  string `json:"refusal,omitempty"`
+	// Unknown is set when nobody can tell now: the issuer cannot be reached.
+	Unknown bool `json:"unknown,omitempty"`
 	// Everything below is worked out from the token's own words when it is
 	// refused, to show what would be.
 	Caller  string         `json:"caller,omitempty"`
@@ -80,7 +82,7 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	answer := &Answer{}
 	caller, err := authenticate(ctx, &q)
 	if err != nil {
-		answer.Refusal = refusal(err)
+		answer.Refusal, answer.Unknown = refusal(err), errors.Is(err, identity.ErrUnavailable)
 		if caller, err = unverified(&q); err != nil {
 			return answer, nil //nolint:nilerr // the refusal says it
 		}

@@ -72,33 +72,6 @@ func (i *injector) unfitMode() *Refusal {
 	return nil
 }
 
-// transparentProxy names what shows that Istio or Linkerd redirects, or will
-// redirect, the Pod's traffic.
-func transparentProxy(pod *corev1.Pod, namespace Namespace) string {
-	for _, list := range containerLists(pod) {
-		for _, c := range list.containers {
-			switch c.Name {
-			case "istio-proxy", "istio-init", "istio-validation", "linkerd-proxy", "linkerd-init", "linkerd-network-validator":
-				return "container " + quoted(c.Name)
-			}
-		}
-	}
-	if pod.Labels["sidecar.istio.io/inject"] == "true" || pod.Annotations["sidecar.istio.io/inject"] == "true" {
-		return "sidecar.istio.io/inject"
-	}
-	if value := pod.Annotations["linkerd.io/inject"]; value == "enabled" || value == "ingress" {
-		return "linkerd.io/inject"
-	}
-	const ambient = "istio.io/dataplane-mode"
-	if mode, own := pod.Labels[ambient]; mode == "ambient" || !own && namespace.Labels[ambient] == "ambient" {
-		return ambient
-	}
-	if namespace.Labels["istio-injection"] == "enabled" && pod.Labels["sidecar.istio.io/inject"] != "false" {
-		return "istio-injection"
-	}
-	return ""
-}
-
 // injectedOtherwise finds objects of an earlier injection that the Pod should
 // no longer have. Nothing is ever removed, so such a Pod must be made anew.
 func (i *injector) injectedOtherwise() *Refusal {
@@ -205,23 +178,43 @@ func isReservedPath(p string) bool {
 func (i *injector) takenUser() *Refusal {
 	const sentence = "%s runs as uid %d; that uid is the sidecar's, and its traffic is not intercepted"
 	const groupSentence = "%s has the group %d; that gid is the sidecar's"
-	isReserved := func(id *int64) bool { return id != nil && *id == UserID }
+	isReserved := func(id *int64) bool { return id != nil && *id == i.user }
 	if context := i.pod.Spec.SecurityContext; context != nil {
 		const where = "the Pod (spec.securityContext)"
 		switch {
 		case isReserved(context.RunAsUser):
-			return Refuse(CodeReservedUser, sentence, where, UserID)
-		case isReserved(context.RunAsGroup), isReserved(context.FSGroup), slices.Contains(context.SupplementalGroups, UserID):
-			return Refuse(CodeReservedUser, groupSentence, where, UserID)
+			return Refuse(CodeReservedUser, sentence, where, i.user)
+		case isReserved(context.RunAsGroup), isReserved(context.FSGroup), slices.Contains(context.SupplementalGroups, i.user):
+			return Refuse(CodeReservedUser, groupSentence, where, i.user)
 		}
 	}
 	for c := range i.userContainers() {
 		switch {
 		case c.SecurityContext == nil:
 		case isReserved(c.SecurityContext.RunAsUser):
-			return Refuse(CodeReservedUser, sentence, "the container "+quoted(c.Name), UserID)
+			return Refuse(CodeReservedUser, sentence, "the container "+quoted(c.Name), i.user)
 		case isReserved(c.SecurityContext.RunAsGroup):
-			return Refuse(CodeReservedUser, groupSentence, "the container "+quoted(c.Name), UserID)
+			return Refuse(CodeReservedUser, groupSentence, "the container "+quoted(c.Name), i.user)
+		}
+	}
+	return i.unknownUser()
+}
+
+// unknownUser finds a container whose uid nobody knows yet, where its image or a
+// later admission plugin could give it the sidecar's: in mode redirect the rules
+// let the sidecar's uid pass.
+func (i *injector) unknownUser() *Refusal {
+	if i.settings.mode != ModeRedirect || !i.options.UserOfNamespace {
+		return nil
+	}
+	if context := i.pod.Spec.SecurityContext; context != nil && context.RunAsUser != nil {
+		return nil
+	}
+	for c := range i.userContainers() {
+		if c.SecurityContext == nil || c.SecurityContext.RunAsUser == nil {
+			return Refuse(CodeUserUnknown,
+				"the container %q does not say runAsUser: in mode redirect, where the sidecar's uid (%d) is one of the namespace's range, it could run as that",
+				c.Name, i.user)
 		}
 	}
 	return nil
@@ -230,13 +223,17 @@ func (i *injector) takenUser() *Refusal {
 func (i *injector) takenPort() *Refusal {
 	for c := range i.userContainers() {
 		for _, p := range c.Ports {
-			if slices.Contains(reservedPorts, p.ContainerPort) {
+			if isTCP(&p) && slices.Contains(reservedPorts, p.ContainerPort) {
 				return Refuse(CodeReservedPort, "the container %q has the containerPort %d; that port is the sidecar's", c.Name, p.ContainerPort)
 			}
 		}
 	}
 	return nil
 }
+
+// isTCP reports whether a port is one of TCP, the protocol that the sidecar
+// listens on.
+func isTCP(p *corev1.ContainerPort) bool { return p.Protocol == "" || p.Protocol == corev1.ProtocolTCP }
 
 // hostsClash finds what keeps the upstreams' names from leading to the sidecar.
 func (i *injector) hostsClash() *Refusal {
@@ -248,7 +245,7 @@ func (i *injector) hostsClash() *Refusal {
 	}
 	for c := range i.userContainers() {
 		for _, p := range c.Ports {
-			if slices.Contains(i.config.Ports(), int(p.ContainerPort)) {
+			if isTCP(&p) && slices.Contains(i.config.Ports(), int(p.ContainerPort)) {
 				return Refuse(CodeUpstreamPort,
 					"the container %q has the containerPort %d, which is an upstream's port in the auth-config %q: in mode hosts the sidecar listens there; use %s: redirect or loopback",
 					c.Name, p.ContainerPort, i.config.Name, AnnotationIntercept)

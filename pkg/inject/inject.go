@@ -24,6 +24,8 @@ type MountedConfig struct {
 type Namespace struct {
 	Name   string
 	Labels map[string]string
+	// Annotations may hold the namespace's range of uids.
+	Annotations map[string]string
 }
 
 // Injection is what is to be done to a Pod.
@@ -49,8 +51,12 @@ func Pod(pod *corev1.Pod, namespace Namespace, config *MountedConfig, options Op
 	if refusal != nil {
 		return nil, refusal
 	}
+	user, refusal := sidecarUser(namespace, &options)
+	if refusal != nil {
+		return nil, refusal
+	}
 	i := &injector{
-		pod: pod, namespace: namespace, config: config, settings: settings, options: &options,
+		pod: pod, user: user, namespace: namespace, config: config, settings: settings, options: &options,
 		injected: pod.Annotations[AnnotationStatus] != "",
 	}
 	i.objects = i.render()
@@ -71,7 +77,9 @@ type injector struct {
 	namespace Namespace
 	config    *MountedConfig
 	settings  *settings
-	options   *Options
+	// user is the sidecar's uid and gid.
+	user    int64
+	options *Options
 	// injected is whether the Pod bears our status: objects with our names are
 	// ours then, and are rendered anew.
 	injected bool

@@ -142,7 +142,7 @@ func readCase(t *testing.T, path string, configs map[string]*inject.MountedConfi
 			if err := object.Decode(&namespace); err != nil {
 				t.Fatal(err)
 			}
-			c.namespace = inject.Namespace{Name: namespace.Name, Labels: namespace.Labels}
+			c.namespace = inject.Namespace{Name: namespace.Name, Labels: namespace.Labels, Annotations: namespace.Annotations}
 			continue
 		}
 		var raw json.RawMessage

@@ -54,14 +54,18 @@ const (
 	volumeCA     = "countersign-ca"
 	volumeCAKey  = "countersign-ca-key"
 	volumeToken  = "countersign-token"
+	// volumeSession keeps what binds MCP sessions, volumeExchange is reserved.
+	volumeSession  = "countersign-session"
+	volumeExchange = "countersign-exchange"
 
-	mountRoot   = "/var/run/countersign"
-	mountConfig = mountRoot + "/config"
-	mountCA     = mountRoot + "/ca"
-	mountCAKey  = mountRoot + "/ca-key"
-	mountToken  = mountRoot + "/token"
+	mountRoot    = "/var/run/countersign"
+	mountConfig  = mountRoot + "/config"
+	mountCA      = mountRoot + "/ca"
+	mountCAKey   = mountRoot + "/ca-key"
+	mountToken   = mountRoot + "/token"
+	mountSession = mountRoot + "/session"
 
-	// UserID is the uid and gid of the sidecar.
+	// UserID is the uid and gid of the sidecar where no others are asked for.
 	UserID = 15337
 
 	portLoopback = 15380
@@ -76,6 +80,6 @@ const (
 
 var (
 	reservedContainers = []string{ContainerSidecar, ContainerRedirect}
-	reservedVolumes    = []string{volumeConfig, volumeCA, volumeCAKey, volumeToken}
+	reservedVolumes    = []string{volumeConfig, volumeCA, volumeCAKey, volumeToken, volumeSession, volumeExchange}
 	reservedPorts      = []int32{portLoopback, portRedirect, portAdmin}
 )

@@ -17,6 +17,8 @@ const (
 	CodeMirrorPod           Code = "MirrorPod"
 	CodeWindowsPod          Code = "WindowsPod"
 	CodeReservedUser        Code = "ReservedUser"
+	CodeUIDRange            Code = "UIDRange"
+	CodeUserUnknown         Code = "UserUnknown"
 	CodeReservedContainer   Code = "ReservedContainer"
 	CodeReservedVolume      Code = "ReservedVolume"
 	CodeReservedMount       Code = "ReservedMount"

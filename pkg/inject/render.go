@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
@@ -50,6 +49,9 @@ func (i *injector) render() objects {
 	return o
 }
 
+// sidecarProgram is where the sidecar's image has the program.
+const sidecarProgram = "/sidecar"
+
 const (
 	sysctlPortStart = "net.ipv4.ip_unprivileged_port_start"
 	privilegedPorts = 1024
@@ -73,12 +75,12 @@ func (i *injector) sidecar() corev1.Container {
 		VolumeMounts:  i.sidecarMounts(),
 		// Started means that the listeners are open; it waits for no network.
 		StartupProbe: &corev1.Probe{
-			ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
-				Path: "/healthz", Port: intstr.FromInt32(portAdmin), Scheme: corev1.URISchemeHTTP,
-			}},
+			// Not over the Pod's network: a mesh's rules may stand before the first
+			// container and let no probe through.
+			ProbeHandler:   corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{sidecarProgram, "ready"}}},
 			TimeoutSeconds: 1, PeriodSeconds: 1, SuccessThreshold: 1, FailureThreshold: 60,
 		},
-		SecurityContext:          restricted(UserID),
+		SecurityContext:          restricted(i.user),
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
@@ -109,6 +111,8 @@ func (i *injector) sidecarArguments() []string {
 	}
 	if i.usesServiceAccount() {
 		arguments = append(arguments, "--service-account-token="+mountToken+"/token")
+	} else {
+		arguments = append(arguments, "--session-key="+mountSession+"/key")
 	}
 	return arguments
 }
@@ -134,6 +138,8 @@ func (i *injector) sidecarMounts() []corev1.VolumeMount {
 	}
 	if i.usesServiceAccount() {
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeToken, MountPath: mountToken, ReadOnly: true})
+	} else {
+		mounts = append(mounts, corev1.VolumeMount{Name: volumeSession, MountPath: mountSession})
 	}
 	return mounts
 }
@@ -151,7 +157,7 @@ func (i *injector) redirect() corev1.Container {
 		Image:           i.options.Image,
 		ImagePullPolicy: i.options.ImagePullPolicy,
 		Args: []string{
-			"redirect", "--to=" + strconv.Itoa(portRedirect), "--ports=" + strings.Join(ports, ","), "--uid=" + strconv.Itoa(UserID),
+			"redirect", "--to=" + strconv.Itoa(portRedirect), "--ports=" + strings.Join(ports, ","), "--uid=" + strconv.FormatInt(i.user, 10),
 		},
 		Resources:                i.settings.resources,
 		SecurityContext:          context,
@@ -187,9 +193,9 @@ func (i *injector) volumes() []corev1.Volume {
 	}}}}
 	if i.settings.mode != ModeLoopback {
 		volumes = append(volumes,
-			emptyDir(volumeCA, corev1.StorageMediumDefault, "8Mi"),
-			// Memory, so that the CA's key is never written to a disk.
-			emptyDir(volumeCAKey, corev1.StorageMediumMemory, "1Mi"))
+			// Memory: what lies on a node's disk keeps a cluster autoscaler from
+			// removing the node, and keys are never to be written to one.
+			emptyDir(volumeCA, "8Mi"), emptyDir(volumeCAKey, "1Mi"))
 	}
 	if i.usesServiceAccount() {
 		account := i.config.Identity.ServiceAccount
@@ -200,12 +206,16 @@ func (i *injector) volumes() []corev1.Volume {
 			}}},
 		}}})
 	}
+	if !i.usesServiceAccount() {
+		// MCP sessions outlive the container with the key that lies here.
+		volumes = append(volumes, emptyDir(volumeSession, "1Mi"))
+	}
 	return volumes
 }
 
-func emptyDir(name string, medium corev1.StorageMedium, limit string) corev1.Volume {
+func emptyDir(name, limit string) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
-		Medium: medium, SizeLimit: ptr.To(resource.MustParse(limit)),
+		Medium: corev1.StorageMediumMemory, SizeLimit: ptr.To(resource.MustParse(limit)),
 	}}}
 }
 

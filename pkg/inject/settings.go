@@ -2,6 +2,7 @@ package inject
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -122,8 +123,8 @@ func (s *settings) readResources(annotations map[string]string, options *Options
 		if !ok {
 			continue
 		}
-		quantity, err := resource.ParseQuantity(value)
-		if err != nil || quantity.Sign() <= 0 {
+		quantity, ok := parseQuantity(value)
+		if !ok {
 			return badAnnotation(a.key, value, "is not a positive quantity such as 50m or 64Mi")
 		}
 		asked[a.key] = true
@@ -133,6 +134,18 @@ func (s *settings) readResources(annotations map[string]string, options *Options
 		return refusal
 	}
 	return s.fitLimit(corev1.ResourceMemory, annotationMemoryRequest, annotationMemoryLimit, asked)
+}
+
+// quantityForm is what people write. Of other forms an exponent alone can make
+// Kubernetes' parser compute for ever.
+var quantityForm = regexp.MustCompile(`^\+?[0-9]{1,15}(\.[0-9]{1,9})?(m|k|Ki|M|Mi|G|Gi|T|Ti|[eE][+-]?[0-9]{1,2})?$`)
+
+func parseQuantity(value string) (resource.Quantity, bool) {
+	if !quantityForm.MatchString(value) {
+		return resource.Quantity{}, false
+	}
+	quantity, err := resource.ParseQuantity(value)
+	return quantity, err == nil && quantity.Sign() > 0
 }
 
 // fitLimit lets a default give way to what the Pod asks for: who asks for a

@@ -107,6 +107,7 @@ func (c *call) trace(ctx context.Context, header http.Header) context.Context {
 		Method: c.label(), SessionID: c.session.upstream, ProtocolVersion: c.version,
 		ServerAddress: c.upstream.Host, ServerPort: c.upstream.Port,
 	}
+	operation.Incoming = c.r.Header
 	operation.TraceParent, operation.TraceState = c.traceContext()
 	if c.messages != nil && !c.messages.Batch {
 		m := &c.messages.Messages[0]

@@ -222,6 +222,9 @@ func callTool(id int, name, arguments string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, id, name, arguments)
 }
 
+// whoAmI are the arguments of a script that tells the role session.
+const whoAmI = `{"code":"me = await call_boto3(service_name=\"sts\", operation_name=\"GetCallerIdentity\")\nme[\"Arn\"]"}`
+
 // client is a go-sdk client that carries a token.
 func (b *bed) client(token string, options *mcp.ClientOptions) *mcp.ClientSession {
 	b.t.Helper()

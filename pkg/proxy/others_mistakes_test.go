@@ -51,10 +51,10 @@ func TestSTSThrottlingIsNotAnsweredWith401(t *testing.T) {
 
 func TestAToolWhosePermitDependsOnAnArgumentIsShown(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": `
-permit(principal, action == MCP::Action::"s3___list_objects", resource) when { context.input has region && context.input.region == "us-east-1" };
-forbid(principal, action == MCP::Action::"s3___list_objects", resource) unless { context.input has bucket && context.input.bucket like "team-*" };`}})
+permit(principal, action == MCP::Action::"aws___get_regional_availability", resource) when { context.input has region && context.input.region == "us-east-1" };
+forbid(principal, action == MCP::Action::"aws___get_regional_availability", resource) unless { context.input has bucket && context.input.bucket like "team-*" };`}})
 	got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-	if !strings.Contains(got.body, `"s3___list_objects"`) || strings.Contains(got.body, `"echo"`) {
+	if !strings.Contains(got.body, `"aws___get_regional_availability"`) || strings.Contains(got.body, `"echo"`) {
 		t.Errorf("the list: %s", got.body)
 	}
 }
@@ -111,11 +111,11 @@ func TestAMessageThatTwoParsersReadDifferentlyIsRefused(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
 	token := b.token("alice", nil)
 	for _, body := range []string{
-		`{"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"s3___delete_bucket"}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"s3___delete_bucket"}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","Name":"s3___delete_bucket"}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","n\u0061me":"s3___delete_bucket"}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"},"Params":{"name":"s3___delete_bucket"}}`,
+		`{"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"aws___get_presigned_url"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"aws___get_presigned_url"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","Name":"aws___get_presigned_url"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","n\u0061me":"aws___get_presigned_url"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"},"Params":{"name":"aws___get_presigned_url"}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"a":2}}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a","NAME":"b"}}}`,
 	} {
@@ -137,7 +137,7 @@ func TestASessionNameThatSTSRefusesIsChanged(t *testing.T) {
 
 func TestAGroupsClaimThatIsAStringCounts(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}})
-	got := b.post(b.token("alice", map[string]any{"groups": "s3-readers"}), callTool(1, "aws___whoami", `{}`))
+	got := b.post(b.token("alice", map[string]any{"groups": "s3-readers"}), callTool(1, "aws___run_script", whoAmI))
 	if !strings.Contains(got.body, "role/S3Read/alice") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -146,7 +146,7 @@ func TestAGroupsClaimThatIsAStringCounts(t *testing.T) {
 func TestAnAuditTellsDenialsFromBadRequests(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
 	token := b.token("alice", nil)
-	b.post(token, callTool(1, "s3___delete_bucket", `{}`))
+	b.post(token, callTool(1, "aws___get_presigned_url", `{}`))
 	b.post(token, `{"jsonrpc":"2.0"`)
 	b.post(token, callTool(1, "echo", `{"text":"x"}`))
 	var got []any
@@ -195,7 +195,7 @@ func TestEventsAreNotHeldUntilTheStreamEnds(t *testing.T) {
 
 func TestAToolCallIsNoNotification(t *testing.T) {
 	b := newBed(t, bedOptions{mcp: standin.MCPOptions{Stateless: true, JSON: true}, files: map[string]string{"p.cedar": oneToolPolicy}})
-	got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","method":"tools/call","params":{"name":"s3___delete_bucket"}}`)
+	got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","method":"tools/call","params":{"name":"aws___get_presigned_url"}}`)
 	if got.status != http.StatusBadRequest || b.upstream.Verified.Load() != 0 {
 		t.Errorf("%d, %d requests reached the upstream", got.status, b.upstream.Verified.Load())
 	}
@@ -231,7 +231,7 @@ permit(principal, action == MCP::Action::"echo", resource) unless { context.inpu
 forbid(principal, action == MCP::Action::"count", resource) when { context.input has to && context.input.to == 22 };
 permit(principal, action == MCP::Action::"count", resource);`}})
 	token := b.token("alice", nil)
-	got := b.post(token, callTool(1, "s3___delete_bucket", `{"bucket":{"__entity":{"type":"MCP::Group","id":"root"}}}`))
+	got := b.post(token, callTool(1, "aws___get_presigned_url", `{"bucket":{"__entity":{"type":"MCP::Group","id":"root"}}}`))
 	if !strings.Contains(got.body, "not allowed for this caller") {
 		t.Errorf("an entity in an argument: %s", got.body)
 	}

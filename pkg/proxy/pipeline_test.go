@@ -18,14 +18,14 @@ import (
 
 const toolPolicies = `
 @id("readers")
-permit(principal, action in MCP::Action::"CallTool", resource) when { resource.name like "*whoami" || resource.name == "echo" || resource.name == "count" };
+permit(principal, action in MCP::Action::"CallTool", resource) when { resource.name == "aws___run_script" || resource.name == "echo" || resource.name == "count" };
 @id("s3-in-us")
-permit(principal in MCP::Group::"s3-readers", action == MCP::Action::"s3___list_objects", resource)
+permit(principal in MCP::Group::"s3-readers", action == MCP::Action::"aws___get_regional_availability", resource)
 when { context.input has region && context.input.region == "us-east-1" };
 @id("admins")
 permit(principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
 @id("never-prod")
-forbid(principal, action == MCP::Action::"s3___delete_bucket", resource) when { context.input has bucket && context.input.bucket == "prod" };
+forbid(principal, action == MCP::Action::"aws___get_presigned_url", resource) when { context.input has bucket && context.input.bucket == "prod" };
 permit(principal, action == MCP::Action::"ReadResource", resource) when { resource.uri like "docs://public/*" };
 permit(principal, action == MCP::Action::"GetPrompt", resource == MCP::Prompt::"review");
 `
@@ -40,21 +40,21 @@ func TestAnMCPClientUsesAWSAsItsCaller(t *testing.T) {
 
 			t.Run("the role is chosen by claim, by CEL, by fallback", func(t *testing.T) {
 				for session, want := range map[*mcp.ClientSession]string{
-					alice: "arn:aws:iam::123456789012:role/S3Read/alice",
-					admin: "arn:aws:iam::123456789012:role/Admin/root",
-					guest: "arn:aws:iam::123456789012:role/Fallback/auth0-guest-",
+					alice: "arn:aws:sts::123456789012:assumed-role/S3Read/alice",
+					admin: "arn:aws:sts::123456789012:assumed-role/Admin/root",
+					guest: "arn:aws:sts::123456789012:assumed-role/Fallback/auth0-guest-",
 				} {
-					got, err := callText(t, session, "aws___whoami", map[string]any{})
-					if err != nil || !strings.HasPrefix(got, want) {
+					got, err := callText(t, session, standin.ToolRunScript, map[string]any{"code": standin.ScriptWhoAmI})
+					if err != nil || !strings.Contains(got, `"return_value":"`+want) {
 						t.Errorf("whoami: %q, %v; want %q", got, err, want)
 					}
 				}
 			})
 			t.Run("each caller's list shows what some call could be allowed", func(t *testing.T) {
 				for session, want := range map[*mcp.ClientSession][]string{
-					alice: {"aws___whoami", "count", "echo", "s3___list_objects"},
-					admin: {"aws___whoami", "count", "echo", "s3___delete_bucket", "s3___list_objects"},
-					guest: {"aws___whoami", "count", "echo"},
+					alice: {"aws___get_regional_availability", "aws___run_script", "count", "echo"},
+					admin: slices.Sorted(slices.Values(append([]string{"count", "echo"}, standin.AWSTools...))),
+					guest: {"aws___run_script", "count", "echo"},
 				} {
 					if got := toolNames(t, session); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 						t.Errorf("tools %v, want %v", got, want)
@@ -62,13 +62,13 @@ func TestAnMCPClientUsesAWSAsItsCaller(t *testing.T) {
 				}
 			})
 			t.Run("a call is denied by tool and by argument", func(t *testing.T) {
-				if _, err := callText(t, alice, "s3___list_objects", map[string]any{"region": "us-east-1"}); err != nil {
+				if _, err := callText(t, alice, "aws___get_regional_availability", map[string]any{"region": "us-east-1"}); err != nil {
 					t.Errorf("allowed call: %v", err)
 				}
 				for session, call := range map[*mcp.ClientSession]mcp.CallToolParams{
-					alice: {Name: "s3___list_objects", Arguments: map[string]any{"region": "eu-west-1"}},
-					admin: {Name: "s3___delete_bucket", Arguments: map[string]any{"bucket": "prod"}},
-					guest: {Name: "s3___delete_bucket", Arguments: map[string]any{"bucket": "x"}},
+					alice: {Name: "aws___get_regional_availability", Arguments: map[string]any{"region": "eu-west-1"}},
+					admin: {Name: "aws___get_presigned_url", Arguments: map[string]any{"bucket": "prod"}},
+					guest: {Name: "aws___get_presigned_url", Arguments: map[string]any{"bucket": "x"}},
 				} {
 					if _, err := callText(t, session, call.Name, call.Arguments); err == nil || !strings.Contains(err.Error(), "not allowed for this caller") {
 						t.Errorf("%s: %v, want a denial", call.Name, err)

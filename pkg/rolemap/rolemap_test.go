@@ -42,17 +42,17 @@ func TestTheFirstMappingInPriorityOrderWins(t *testing.T) {
 		claims map[string]any
 		want   string
 	}{
-		"a claim in a list":                 {map[string]any{"groups": []any{"x", "readers"}}, "Readers"},
-		"a claim that is a string":          {map[string]any{"groups": "readers"}, "Readers"},
-		"a string is not split":             {map[string]any{"groups": "readers late"}, "Fallback"},
-		"a lower number first":              {map[string]any{"groups": []any{"readers", "admins"}, "org": "eng"}, "Admins"},
-		"the matcher is false":              {map[string]any{"groups": []any{"readers", "admins"}, "org": "ops"}, "Readers"},
-		"a matcher that fails is no match":  {map[string]any{"groups": []any{"late"}}, "Late"},
-		"no priority comes last, in order":  {map[string]any{"groups": []any{"later", "late"}}, "Late"},
-		"numbers compare across types":      {map[string]any{"level": 5.5}, "Level"},
-		"a missing claim is no match":       {map[string]any{}, "Fallback"},
-		"null is a missing claim":           {map[string]any{"groups": nil}, "Fallback"},
-		"an object matches by its members":  {map[string]any{"groups": map[string]any{"readers": true}}, "Readers"},
+		"a claim in a list":                {map[string]any{"groups": []any{"x", "readers"}}, "Readers"},
+		"a claim that is a string":         {map[string]any{"groups": "readers"}, "Readers"},
+		"a string is not split":            {map[string]any{"groups": "readers late"}, "Fallback"},
+		"a lower number first":             {map[string]any{"groups": []any{"readers", "admins"}, "org": "eng"}, "Admins"},
+		"the matcher is false":             {map[string]any{"groups": []any{"readers", "admins"}, "org": "ops"}, "Readers"},
+		"a matcher that fails is no match": {map[string]any{"groups": []any{"late"}}, "Late"},
+		"no priority comes last, in order": {map[string]any{"groups": []any{"later", "late"}}, "Late"},
+		"numbers compare across types":     {map[string]any{"level": 5.5}, "Level"},
+		"a missing claim is no match":      {map[string]any{}, "Fallback"},
+		"null is a missing claim":          {map[string]any{"groups": nil}, "Fallback"},
+		"an object matches by its members": {map[string]any{"groups": map[string]any{"readers": true}}, "Readers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.claims["sub"] = "alice"

@@ -3,17 +3,24 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
+	"go.opentelemetry.io/contrib/propagators/autoprop"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 )
 
 // Tracer makes a span per request, after OpenTelemetry's conventions for MCP.
@@ -21,18 +28,29 @@ import (
 type Tracer struct {
 	provider   *sdktrace.TracerProvider
 	tracer     trace.Tracer
-	propagator propagation.TraceContext
+	propagator propagation.TextMapPropagator
 }
 
-// NewTracer exports over OTLP/HTTP when the usual variables name an endpoint
-// (OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) and is nil
-// otherwise.
+// NewTracer exports as the variables of OpenTelemetry say: OTEL_SDK_DISABLED,
+// OTEL_TRACES_EXPORTER (otlp, none), OTEL_EXPORTER_OTLP_PROTOCOL (grpc,
+// http/protobuf), OTEL_PROPAGATORS and those that the SDK reads itself. It is nil
+// where nothing is to be exported: with none, and where neither an exporter nor an
+// endpoint is named. A value that is not supported is an error.
+// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 func NewTracer(ctx context.Context) (*Tracer, error) {
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" ||
-		strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return nil, nil //nolint:nilnil // documented: no tracer is wanted
+	wanted, err := wantsTraces()
+	if err != nil || !wanted {
+		return nil, err
 	}
-	exporter, err := otlptracehttp.New(ctx)
+	propagator, err := newPropagator(os.Getenv("OTEL_PROPAGATORS"))
+	if err != nil {
+		return nil, err
+	}
+	client, err := newTraceClient()
+	if err != nil {
+		return nil, err
+	}
+	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("make the trace exporter: %w", err)
 	}
@@ -40,11 +58,78 @@ func NewTracer(ctx context.Context) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe the trace resource: %w", err)
 	}
-	return newTracer(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described))), nil
+	tellExportErrors()
+	return newTracer(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described)), propagator), nil
 }
 
-func newTracer(provider *sdktrace.TracerProvider) *Tracer {
-	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/countersign-io/countersign")}
+// variable reads one of OpenTelemetry's variables, whose values have no case.
+func variable(names ...string) (name, value string) {
+	for _, name = range names {
+		if value = strings.ToLower(strings.TrimSpace(os.Getenv(name))); value != "" {
+			return name, value
+		}
+	}
+	return name, ""
+}
+
+func wantsTraces() (bool, error) {
+	if _, disabled := variable("OTEL_SDK_DISABLED"); disabled == "true" {
+		return false, nil
+	}
+	name, exporter := variable("OTEL_TRACES_EXPORTER")
+	switch exporter {
+	case "none":
+		return false, nil
+	case "otlp":
+		return true, nil
+	case "":
+		_, endpoint := variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+		return endpoint != "", nil
+	}
+	return false, fmt.Errorf("%s: %q is not supported; otlp and none are", name, exporter)
+}
+
+func newTraceClient() (otlptrace.Client, error) {
+	name, protocol := variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+	switch protocol {
+	case "", "http/protobuf":
+		return otlptracehttp.NewClient(), nil
+	case "grpc":
+		return otlptracegrpc.NewClient(), nil
+	}
+	return nil, fmt.Errorf("%s: %q is not supported; grpc and http/protobuf are", name, protocol)
+}
+
+// newPropagator reads a list of propagators; an empty one is W3C's trace context
+// and baggage.
+func newPropagator(list string) (propagation.TextMapPropagator, error) {
+	if strings.TrimSpace(list) == "" {
+		list = "tracecontext,baggage"
+	}
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		names = append(names, strings.ToLower(strings.TrimSpace(name)))
+	}
+	propagator, err := autoprop.TextMapPropagator(names...)
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_PROPAGATORS: %w", err)
+	}
+	return propagator, nil
+}
+
+// exportErrorInterval is how often at most a failed export is told.
+const exportErrorInterval = time.Minute
+
+// tellExportErrors has the SDK's errors logged as what they are: traces are lost.
+func tellExportErrors() {
+	sometimes := rate.Sometimes{First: 1, Interval: exportErrorInterval}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		sometimes.Do(func() { slog.Warn("traces cannot be exported", "error", err) })
+	}))
+}
+
+func newTracer(provider *sdktrace.TracerProvider, propagator propagation.TextMapPropagator) *Tracer {
+	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/countersign-io/countersign"), propagator: propagator}
 }
 
 // Shutdown sends what is left.
@@ -67,7 +152,9 @@ type Operation struct {
 	ProtocolVersion string
 	ServerAddress   string
 	ServerPort      int
-	// TraceParent and TraceState come from the header or from params._meta.
+	// Incoming are the request's headers; TraceParent and TraceState come from
+	// params._meta, where the headers have none.
+	Incoming    http.Header
 	TraceParent string
 	TraceState  string
 }
@@ -82,8 +169,10 @@ func (t *Tracer) Start(ctx context.Context, o *Operation, upstream http.Header) 
 	if t == nil {
 		return ctx, Span{}
 	}
-	carrier := propagation.MapCarrier{"traceparent": o.TraceParent, "tracestate": o.TraceState}
-	ctx = t.propagator.Extract(ctx, carrier)
+	ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(o.Incoming))
+	if !trace.SpanContextFromContext(ctx).IsValid() && o.TraceParent != "" {
+		ctx = t.propagator.Extract(ctx, propagation.MapCarrier{"traceparent": o.TraceParent, "tracestate": o.TraceState})
+	}
 	attributes := []attribute.KeyValue{
 		attribute.String("mcp.method.name", o.Method),
 		attribute.String("server.address", o.ServerAddress),

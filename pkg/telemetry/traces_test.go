@@ -2,8 +2,10 @@ package telemetry
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
@@ -12,7 +14,7 @@ const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 func TestASpanContinuesTheCallersTrace(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
-	tracer := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	tracer := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), propagation.TraceContext{})
 	header := http.Header{}
 	_, span := tracer.Start(t.Context(), &Operation{
 		Method: "tools/call", Tool: "echo", RequestID: "1", SessionID: "s", ProtocolVersion: "2025-11-25",
@@ -75,5 +77,49 @@ func TestLabelsStayBounded(t *testing.T) {
 	}
 	if len(k.names) != maxTools || k.label("never listed") != Other {
 		t.Errorf("%d names", len(k.names))
+	}
+}
+
+func TestTheVariablesOfOpenTelemetryAreHeeded(t *testing.T) {
+	for name, c := range map[string]struct {
+		env    map[string]string
+		traces bool
+		err    string
+	}{
+		"an endpoint":                 {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, true, ""},
+		"an exporter and no endpoint": {map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, true, ""},
+		"none beside an endpoint":     {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"}, false, ""},
+		"grpc":                        {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, true, ""},
+		"the SDK turned off":          {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, false, ""},
+		"an exporter of another kind": {map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, false, `OTEL_TRACES_EXPORTER: "zipkin" is not supported`},
+		"another protocol":            {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, false, `"http/json" is not supported`},
+		"an unknown propagator":       {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_PROPAGATORS": "tracecontext,made-up"}, false, "OTEL_PROPAGATORS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, variable := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER",
+				"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_PROPAGATORS", "OTEL_SDK_DISABLED"} {
+				t.Setenv(variable, c.env[variable])
+			}
+			tracer, err := NewTracer(t.Context())
+			if (tracer != nil) != c.traces || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%v, %v", tracer, err)
+			}
+		})
+	}
+}
+
+func TestTracesAreContinuedInTheFormThatIsAskedFor(t *testing.T) {
+	propagator, err := newPropagator("b3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spans := tracetest.NewSpanRecorder()
+	tracer := newTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), propagator)
+	upstream := http.Header{}
+	_, span := tracer.Start(t.Context(), &Operation{
+		Method: "ping", Incoming: http.Header{"B3": {"4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1"}},
+	}, upstream)
+	if span.TraceID() != "4bf92f3577b34da6a3ce929d0e0e4736" || !strings.HasPrefix(upstream.Get("B3"), span.TraceID()) {
+		t.Errorf("trace %s, upstream %v", span.TraceID(), upstream)
 	}
 }

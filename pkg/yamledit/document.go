@@ -158,7 +158,7 @@ func (o *Object) String() string {
 func (o *Object) Decode(target any, path ...string) error {
 	node := o.node
 	for _, key := range path {
-		if node = child(node, key); node == nil {
+		if node = member(resolve(node), key); node == nil {
 			return fmt.Errorf("%s: no field %s", o, key)
 		}
 	}
@@ -170,6 +170,19 @@ func (o *Object) Decode(target any, path ...string) error {
 		return fmt.Errorf("%s: %w", o, err)
 	}
 	return nil
+}
+
+// YAML is the object as it was written, where it is a document of its own, and
+// written anew where it is an item of a List.
+func (o *Object) YAML() (string, error) {
+	if len(o.document.root.Content) == 1 && o.document.root.Content[0] == o.node {
+		return o.document.text, nil
+	}
+	text, err := yaml.Marshal(o.node)
+	if err != nil {
+		return "", fmt.Errorf("write YAML: %w", err)
+	}
+	return string(text), nil
 }
 
 // toJSON reads scalars as Kubernetes does (YAML 1.1).

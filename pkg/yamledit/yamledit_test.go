@@ -147,24 +147,31 @@ func TestEveryDocumentIsFound(t *testing.T) {
 	}
 }
 
-func TestPodPath(t *testing.T) {
-	for name, test := range map[string]struct {
-		text, want string
-		found      bool
-	}{
-		"a Pod":                                {"kind: Pod\n", "", true},
-		"a Deployment":                         {"kind: Deployment\nspec: {template: {spec: {containers: []}}}\n", "spec/template", true},
-		"a CronJob":                            {"kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: []}}}}}\n", "spec/jobTemplate/spec/template", true},
-		"a PodTemplate":                        {"kind: PodTemplate\ntemplate: {spec: {containers: []}}\n", "template", true},
-		"a kind of somebody's own":             {"kind: Rollout\nspec: {template: {spec: {containers: []}}}\n", "spec/template", true},
-		"something with a template of its own": {"kind: ExternalSecret\nspec: {template: {data: {}}}\n", "", false},
-		"a Service":                            {"kind: Service\n", "", false},
+func TestPodTemplatesAreFoundByTheirShape(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"a Pod":                  {"kind: Pod\nspec: {containers: []}\n", "."},
+		"a Deployment":           {"kind: Deployment\nspec: {template: {spec: {containers: []}}}\n", "spec/template"},
+		"a CronJob":              {"kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: []}}}}}\n", "spec/jobTemplate/spec/template"},
+		"a PodTemplate":          {"kind: PodTemplate\ntemplate: {spec: {containers: []}}\n", "template"},
+		"a kind of somebody's":   {"kind: Rollout\nspec: {template: {spec: {containers: []}}}\n", "spec/template"},
+		"templates in a list":    {"kind: RayCluster\nspec: {headGroupSpec: {template: {spec: {containers: []}}}, workerGroupSpecs: [{template: {spec: {containers: []}}}, {template: {spec: {containers: []}}}]}\n", "spec/headGroupSpec/template spec/workerGroupSpecs/0/template spec/workerGroupSpecs/1/template"},
+		"a leader and workers":   {"kind: LeaderWorkerSet\nspec: {leaderWorkerTemplate: {leaderTemplate: {spec: {containers: []}}, workerTemplate: {spec: {containers: []}}}}\n", "spec/leaderWorkerTemplate/leaderTemplate spec/leaderWorkerTemplate/workerTemplate"},
+		"a template of no Pod":   {"kind: ExternalSecret\nspec: {template: {data: {}}}\n", ""},
+		"containers of no Pod":   {"kind: Policy\nspec: {containers: {a: b}}\n", ""},
+		"an alias of a template": {"kind: X\na: &t {spec: {containers: []}}\nb: *t\n", "a b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, objects := read(t, test.text)
-			path, found := objects[0].PodPath()
-			if found != test.found || strings.Join(path, "/") != test.want {
-				t.Errorf("got %v, %v", path, found)
+			var found []string
+			for _, path := range objects[0].PodTemplates() {
+				joined := strings.Join(path, "/")
+				if joined == "" {
+					joined = "."
+				}
+				found = append(found, joined)
+			}
+			if got := strings.Join(found, " "); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
@@ -185,7 +192,8 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			for _, o := range objects {
-				o.PodPath()
+				o.PodTemplates()
+				o.Annotated("x")
 				var value any
 				_ = o.Decode(&value)
 				_ = o.Set("add", "/metadata/annotations/x", "y")
