@@ -277,7 +277,13 @@ type conversation struct {
 
 func call(t *testing.T, namespace, pod, token, tool string) conversation {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"token": token, "tool": tool, "arguments": argumentsOf(tool)})
+	return callIn(t, "", namespace, pod, token, tool)
+}
+
+// callIn calls in a session that the agent keeps open under a name.
+func callIn(t *testing.T, session, namespace, pod, token, tool string) conversation {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"token": token, "tool": tool, "arguments": argumentsOf(tool), "session": session})
 	if err != nil {
 		t.Fatal(err)
 	}

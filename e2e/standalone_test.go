@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,6 +22,10 @@ func TestStandalone(t *testing.T) {
 			t.Cleanup(func() { _ = clients.CoreV1().Namespaces().Delete(context.Background(), ns, metav1.DeleteOptions{}) })
 			outside := strings.Replace(bearerConfig, "audience: countersign}", `audience: countersign, resourceURL: "https://mcp.example.com/mcp"}`, 1)
 			apply(t, authConfig(ns, "aws-mcp", outside, bearerPolicies))
+			if _, err := kubectl(t.Context(), "", "-n", ns, "create", "secret", "generic", "countersign-session-key",
+				"--from-literal=key="+base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), 32))); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := kubectl(t.Context(), "", "apply", "-f", "../manifests/examples/gateway/deployment.yaml"); err != nil {
 				t.Fatal(err)
 			}
@@ -43,6 +49,22 @@ func TestStandalone(t *testing.T) {
 			alice := token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
 			if got := call(t, client, "client", alice, "aws___run_script"); got.Text != session+"S3/alice" {
 				t.Errorf("%+v", got)
+			}
+		})).
+		Assess("a session goes on at either replica, and at those of a rollout", step(func(t *testing.T) {
+			alice := token(t, map[string]any{"sub": "alice", "groups": []string{"s3-readers"}})
+			for round := range 2 {
+				for n := range 20 {
+					if got := callIn(t, "kept", client, "client", alice, "aws___run_script"); got.Text != session+"S3/alice" {
+						t.Fatalf("round %d, call %d: %+v", round, n, got)
+					}
+				}
+				if round == 0 {
+					if _, err := kubectl(t.Context(), "", "-n", ns, "rollout", "restart", "deployment/countersign"); err != nil {
+						t.Fatal(err)
+					}
+					rolledOut(t, ns, "countersign")
+				}
 			}
 		})).
 		Feature())

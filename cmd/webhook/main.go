@@ -78,12 +78,8 @@ func (f *sidecarFlags) options() (inject.Options, error) {
 	if f.image == "" {
 		return options, errors.New("--sidecar-image: must not be empty")
 	}
-	if f.user == "auto" {
-		options.UserOfNamespace = true
-	} else if user, err := strconv.ParseInt(f.user, 10, 32); err != nil || user <= 0 {
-		return options, fmt.Errorf("--sidecar-uid: %q is neither a uid above 0 nor auto", f.user)
-	} else {
-		options.User = user
+	if options.UserOfNamespace = f.user == "auto"; !options.UserOfNamespace && f.user != strconv.Itoa(inject.UserID) {
+		return options, fmt.Errorf("--sidecar-uid: %q is neither %d nor auto", f.user, inject.UserID)
 	}
 	for _, pair := range f.env {
 		name, value, ok := strings.Cut(pair, "=")

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,6 +71,15 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 func talk(ctx context.Context, url, token, tool string, arguments any) (*conversation, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	session, err := connect(ctx, url, token)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = session.Close() }()
+	return converse(ctx, session, tool, arguments)
+}
+
+func connect(ctx context.Context, url, token string) (*mcp.ClientSession, error) {
 	client := mcp.NewClient(&mcp.Implementation{Name: "agent", Version: "1"}, nil)
 	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint: url, HTTPClient: &http.Client{Transport: bearer{token, http.DefaultTransport}}, DisableStandaloneSSE: true,
@@ -77,7 +87,10 @@ func talk(ctx context.Context, url, token, tool string, arguments any) (*convers
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	defer func() { _ = session.Close() }()
+	return session, nil
+}
+
+func converse(ctx context.Context, session *mcp.ClientSession, tool string, arguments any) (*conversation, error) {
 	answer := &conversation{}
 	list, err := session.ListTools(ctx, nil)
 	if err != nil {
@@ -102,18 +115,55 @@ func talk(ctx context.Context, url, token, tool string, arguments any) (*convers
 	return answer, nil
 }
 
+// held are sessions that stay open between calls, by name.
+type held struct {
+	url      string
+	mu       sync.Mutex
+	sessions map[string]*mcp.ClientSession
+}
+
+// talk uses the session of that name, and opens it the first time.
+func (h *held) talk(ctx context.Context, name, token, tool string, arguments any) (*conversation, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	session := h.sessions[name]
+	if session == nil {
+		var err error
+		// It outlives the request that opens it.
+		if session, err = connect(context.WithoutCancel(ctx), h.url, token); err != nil {
+			return nil, err
+		}
+		h.sessions[name] = session
+	}
+	// Behind a Service the next call may reach another replica.
+	http.DefaultClient.CloseIdleConnections()
+	return converse(ctx, session, tool, arguments)
+}
+
 func serve(url string) error {
 	mux := http.NewServeMux()
+	sessions := &held{url: url, sessions: map[string]*mcp.ClientSession{}}
 	mux.HandleFunc("POST /call", func(w http.ResponseWriter, r *http.Request) {
 		var request struct {
 			Token, Tool string
 			Arguments   map[string]any
+			// Session names one that stays open between calls; empty opens one for
+			// this call.
+			Session string
 		}
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&request); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		answer, err := talk(r.Context(), url, request.Token, request.Tool, request.Arguments)
+		var answer *conversation
+		var err error
+		if request.Session != "" {
+			answer, err = sessions.talk(r.Context(), request.Session, request.Token, request.Tool, request.Arguments)
+		} else {
+			answer, err = talk(r.Context(), url, request.Token, request.Tool, request.Arguments)
+		}
 		if err != nil {
 			answer = &conversation{Error: err.Error()}
 		}

@@ -13,9 +13,8 @@ type Options struct {
 	ImagePullPolicy corev1.PullPolicy
 	// Env are variables of every sidecar, such as an STS endpoint or a proxy.
 	Env []corev1.EnvVar
-	// User is the uid and gid of the sidecar; 0 is UserID. With UserOfNamespace it is
-	// the second uid of the namespace's own range, as OpenShift gives it.
-	User            int64
+	// UserOfNamespace has the sidecar run as the second uid of the namespace's own
+	// range, as OpenShift gives it, in place of UserID.
 	UserOfNamespace bool
 	// Resources of a sidecar whose Pod does not say otherwise. A request
 	// defaults to 10m of CPU and 40Mi of memory, the memory limit to 128Mi;

@@ -15,9 +15,6 @@ const annotationUIDRange = "openshift.io/sa.scc.uid-range"
 // which does not say otherwise.
 func sidecarUser(namespace Namespace, options *Options) (int64, *Refusal) {
 	if !options.UserOfNamespace {
-		if options.User != 0 {
-			return options.User, nil
-		}
 		return UserID, nil
 	}
 	value, ok := namespace.Annotations[annotationUIDRange]
