@@ -66,6 +66,10 @@ e2e: ## Pods on a real cluster: kind where Docker runs, else one node built from
 conformance: build ## MCP's official conformance suite, direct and through the sidecar
 	@go run ./hack/conformance --sidecar $(BIN)/sidecar
 
+.PHONY: clients
+clients: build ## The npm clients that people use, through the sidecar and over its restart
+	@go run ./hack/clients --sidecar $(BIN)/sidecar
+
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck where it can reach its database
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
