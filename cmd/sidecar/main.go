@@ -93,14 +93,39 @@ func proxyCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringVar(&options.ConfigDir, "config", "", "directory with the auth-config")
-	flags.StringVar(&options.Listen, "listen", "127.0.0.1:15380", "address for plain HTTP; other than loopback only with identity.source bearer")
+	flags.StringVar(
+		&options.Listen,
+		"listen",
+		"127.0.0.1:15380",
+		"address for plain HTTP; other than loopback only with identity.source bearer",
+	)
 	flags.StringSliceVar(&options.TLSListen, "tls-listen", nil, "addresses that upstream host names were pointed to")
 	flags.StringSliceVar(&options.RedirectListen, "redirect-listen", nil, "addresses that firewall rules redirect to")
-	flags.StringVar(&options.CADir, "ca-dir", "", "directory for what clients need to trust the Pod's CA: ca.crt, bundle.crt, truststore.p12")
-	flags.StringVar(&options.CAKeyDir, "ca-key-dir", "", "directory that keeps the Pod's CA with its key over restarts; nobody else may read it")
-	flags.StringVar(&options.SessionKey, "session-key", "", "file with the keys that bind MCP sessions to callers, made when it is missing; default one in --ca-key-dir, else a key of this process")
+	flags.StringVar(
+		&options.CADir,
+		"ca-dir",
+		"",
+		"directory for what clients need to trust the Pod's CA: ca.crt, bundle.crt, truststore.p12",
+	)
+	flags.StringVar(
+		&options.CAKeyDir,
+		"ca-key-dir",
+		"",
+		"directory that keeps the Pod's CA with its key over restarts; nobody else may read it",
+	)
+	flags.StringVar(
+		&options.SessionKey,
+		"session-key",
+		"",
+		"file with the keys that bind MCP sessions to callers, made when it is missing; default one in --ca-key-dir, else a key of this process",
+	)
 	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics and /status")
-	flags.StringVar(&options.ServiceAccountToken, "service-account-token", "/var/run/countersign/token/token", "projected token file for identity.source serviceAccount")
+	flags.StringVar(
+		&options.ServiceAccountToken,
+		"service-account-token",
+		"/var/run/countersign/token/token",
+		"projected token file for identity.source serviceAccount",
+	)
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	must(command.MarkFlagRequired("config"))
 	return command

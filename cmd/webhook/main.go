@@ -60,12 +60,32 @@ func (f *sidecarFlags) bind(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.image, "sidecar-image", "countersign/sidecar:"+version, "image of the sidecar")
 	flags.StringVar(&f.pullPolicy, "sidecar-image-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
-	flags.StringVar(&f.user, "sidecar-uid", strconv.Itoa(inject.UserID), "uid and gid of the sidecar; auto: the second uid of the namespace's range, where OpenShift gives it one")
+	flags.StringVar(
+		&f.user,
+		"sidecar-uid",
+		strconv.Itoa(inject.UserID),
+		"uid and gid of the sidecar; auto: the second uid of the namespace's range, where OpenShift gives it one",
+	)
 	flags.StringArrayVar(&f.env, "sidecar-env", nil, "NAME=VALUE, a variable of every sidecar; may be given again")
 	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", "10m", "CPU request of a sidecar whose Pod does not say")
-	flags.StringVar(&f.memoryRequest, "sidecar-memory-request", "40Mi", "memory request of a sidecar whose Pod does not say")
-	flags.StringVar(&f.cpuLimit, "sidecar-cpu-limit", "", "CPU limit of a sidecar whose Pod does not say; empty for none")
-	flags.StringVar(&f.memoryLimit, "sidecar-memory-limit", "128Mi", "memory limit of a sidecar whose Pod does not say; empty for none")
+	flags.StringVar(
+		&f.memoryRequest,
+		"sidecar-memory-request",
+		"40Mi",
+		"memory request of a sidecar whose Pod does not say",
+	)
+	flags.StringVar(
+		&f.cpuLimit,
+		"sidecar-cpu-limit",
+		"",
+		"CPU limit of a sidecar whose Pod does not say; empty for none",
+	)
+	flags.StringVar(
+		&f.memoryLimit,
+		"sidecar-memory-limit",
+		"128Mi",
+		"memory limit of a sidecar whose Pod does not say; empty for none",
+	)
 }
 
 func (f *sidecarFlags) options() (inject.Options, error) {
@@ -73,7 +93,10 @@ func (f *sidecarFlags) options() (inject.Options, error) {
 	switch options.ImagePullPolicy {
 	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
 	default:
-		return options, fmt.Errorf("--sidecar-image-pull-policy: %q is not Always, IfNotPresent or Never", f.pullPolicy)
+		return options, fmt.Errorf(
+			"--sidecar-image-pull-policy: %q is not Always, IfNotPresent or Never",
+			f.pullPolicy,
+		)
 	}
 	if f.image == "" {
 		return options, errors.New("--sidecar-image: must not be empty")
@@ -140,13 +163,33 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.Namespace, "namespace", "countersign-system", "the namespace that the webhook runs in; shared auth-configs lie there")
-	flags.StringVar(&options.Name, "name", "countersign-webhook", "name of the Service and of both webhook configurations")
-	flags.StringVar(&options.CertDir, "cert-dir", "", "directory with tls.crt and tls.key that somebody else makes; empty: the webhook makes, rotates and publishes its own")
+	flags.StringVar(
+		&options.Namespace,
+		"namespace",
+		"countersign-system",
+		"the namespace that the webhook runs in; shared auth-configs lie there",
+	)
+	flags.StringVar(
+		&options.Name,
+		"name",
+		"countersign-webhook",
+		"name of the Service and of both webhook configurations",
+	)
+	flags.StringVar(
+		&options.CertDir,
+		"cert-dir",
+		"",
+		"directory with tls.crt and tls.key that somebody else makes; empty: the webhook makes, rotates and publishes its own",
+	)
 	flags.IntVar(&options.Port, "port", 9443, "port of the webhook server")
 	flags.StringVar(&options.HealthAddress, "health-address", ":8081", "address for /healthz and /readyz")
 	flags.StringVar(&options.MetricsAddress, "metrics-address", ":8080", "address for /metrics; 0 turns it off")
-	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 10*time.Second, "how long to serve on after SIGTERM, while API servers turn to other replicas")
+	flags.DurationVar(
+		&options.ShutdownDelay,
+		"shutdown-delay",
+		10*time.Second,
+		"how long to serve on after SIGTERM, while API servers turn to other replicas",
+	)
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	sidecar.bind(command)
 	return command
@@ -170,7 +213,12 @@ func injectCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringVarP(&request.File, "filename", "f", "", "file with workloads of any kind, - for standard input")
-	flags.StringVar(&request.Config, "config", "", "file with the ConfigMaps of auth-configs, or a directory with one auth-config")
+	flags.StringVar(
+		&request.Config,
+		"config",
+		"",
+		"file with the ConfigMaps of auth-configs, or a directory with one auth-config",
+	)
 	flags.StringVarP(&output, "output", "o", "yaml", "yaml or json")
 	must(command.MarkFlagRequired("filename"))
 	must(command.MarkFlagRequired("config"))
@@ -189,7 +237,8 @@ func validateCommand() *cobra.Command {
 			return commands.Validate(append(files, args...), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	command.Flags().StringArrayVarP(&files, "filename", "f", nil, "file with ConfigMaps, directory with one auth-config, or - for standard input; may be given again")
+	command.Flags().
+		StringArrayVarP(&files, "filename", "f", nil, "file with ConfigMaps, directory with one auth-config, or - for standard input; may be given again")
 	return command
 }
 
@@ -198,7 +247,13 @@ func iamCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "iam", Short: "Write what AWS IAM must hold for an auth-config: OIDC provider, roles, trust, permissions, guardrail", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			form, err := format(output, commands.FormatJSON, commands.FormatShell, commands.FormatTerraform, commands.FormatCloudFormation)
+			form, err := format(
+				output,
+				commands.FormatJSON,
+				commands.FormatShell,
+				commands.FormatTerraform,
+				commands.FormatCloudFormation,
+			)
 			if err != nil {
 				return err
 			}
@@ -206,7 +261,13 @@ func iamCommand() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVarP(&file, "filename", "f", "", "file with the ConfigMap of an auth-config, directory with one, or - for standard input")
+	flags.StringVarP(
+		&file,
+		"filename",
+		"f",
+		"",
+		"file with the ConfigMap of an auth-config, directory with one, or - for standard input",
+	)
 	flags.StringVar(&issuer, "issuer", "", "the cluster's issuer URL; required with identity.source serviceAccount")
 	flags.StringVarP(&output, "output", "o", "json", "json, shell, terraform or cloudformation")
 	must(command.MarkFlagRequired("filename"))

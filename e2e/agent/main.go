@@ -105,7 +105,7 @@ func converse(ctx context.Context, session *mcp.ClientSession, tool string, argu
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	if err != nil {
 		answer.Error = err.Error()
-		return answer, nil
+		return answer, nil //nolint:nilerr // the answer says it
 	}
 	for _, content := range result.Content {
 		if text, ok := content.(*mcp.TextContent); ok {
@@ -172,10 +172,16 @@ func serve(url string) error {
 	// What any program in the container can do.
 	mux.HandleFunc("GET /fetch", func(w http.ResponseWriter, r *http.Request) { fetch(w, r.FormValue("url")) })
 	mux.HandleFunc("GET /download", func(w http.ResponseWriter, r *http.Request) { download(w, r.FormValue("url")) })
-	mux.HandleFunc("GET /challenge", func(w http.ResponseWriter, r *http.Request) { challenge(w, r.FormValue("url"), r.FormValue("host")) })
+	mux.HandleFunc(
+		"GET /challenge",
+		func(w http.ResponseWriter, r *http.Request) { challenge(w, r.FormValue("url"), r.FormValue("host")) },
+	)
 	mux.HandleFunc("GET /files", func(w http.ResponseWriter, r *http.Request) { files(w, r.FormValue("dir")) })
 	mux.HandleFunc("GET /get", func(w http.ResponseWriter, r *http.Request) { get(w, r.FormValue("url")) })
-	mux.HandleFunc("GET /processes", func(w http.ResponseWriter, r *http.Request) { processes(w, r.FormValue("program")) })
+	mux.HandleFunc(
+		"GET /processes",
+		func(w http.ResponseWriter, r *http.Request) { processes(w, r.FormValue("program")) },
+	)
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { kill(w, r.FormValue("program")) })
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
 	return (&http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
@@ -193,7 +199,8 @@ func fetch(w http.ResponseWriter, url string) {
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	chain := answer.TLS.PeerCertificates
 	root := sha256.Sum256(chain[len(chain)-1].Raw)
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": answer.StatusCode, "body": string(text), "issuer": chain[0].Issuer.CommonName, "root": hex.EncodeToString(root[:])})
+	_ = json.NewEncoder(w).
+		Encode(map[string]any{"status": answer.StatusCode, "body": string(text), "issuer": chain[0].Issuer.CommonName, "root": hex.EncodeToString(root[:])})
 }
 
 // download tells how many MiB a second come from a URL.

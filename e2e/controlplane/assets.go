@@ -129,7 +129,11 @@ func lock(path string, log io.Writer) (unlock func(), err error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		_, _ = fmt.Fprintf(log, "Another process builds Kubernetes' programs; waiting until it has ended (it holds %s).\n", path)
+		_, _ = fmt.Fprintf(
+			log,
+			"Another process builds Kubernetes' programs; waiting until it has ended (it holds %s).\n",
+			path,
+		)
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 	}
 	if err != nil {

@@ -97,7 +97,9 @@ func (c *ControlPlane) ServiceAccount(ctx context.Context, namespace, name strin
 	if err != nil {
 		return nil, err
 	}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(3600))}}
+	request := &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(3600))},
+	}
 	token, err := clients.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("ask for a token: %w", err)
@@ -119,12 +121,18 @@ func Address() (string, error) {
 			return network.IP.String(), nil
 		}
 	}
-	return "", errors.New("find an address: this machine has only loopback addresses, and Kubernetes takes none of those for an endpoint")
+	return "", errors.New(
+		"find an address: this machine has only loopback addresses, and Kubernetes takes none of those for an endpoint",
+	)
 }
 
 // SetEndpoint makes host:port an endpoint of a Service under a port's name; the
 // endpoint's own name tells it from others of the Service.
-func (c *ControlPlane) SetEndpoint(ctx context.Context, namespace, service, portName, endpoint, host string, port int) error {
+func (c *ControlPlane) SetEndpoint(
+	ctx context.Context,
+	namespace, service, portName, endpoint, host string,
+	port int,
+) error {
 	clients, err := kubernetes.NewForConfig(c.Admin)
 	if err != nil {
 		return err
@@ -134,8 +142,12 @@ func (c *ControlPlane) SetEndpoint(ctx context.Context, namespace, service, port
 			Namespace: namespace, Name: service + "-" + endpoint, Labels: map[string]string{discoveryv1.LabelServiceName: service},
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}},
-		Ports:       []discoveryv1.EndpointPort{{Name: &portName, Port: ptr.To(int32(port)), Protocol: ptr.To(corev1.ProtocolTCP)}},
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}},
+		},
+		Ports: []discoveryv1.EndpointPort{
+			{Name: &portName, Port: ptr.To(int32(port)), Protocol: ptr.To(corev1.ProtocolTCP)},
+		},
 	}
 	_, err = clients.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{})
 	return err

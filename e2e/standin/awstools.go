@@ -61,13 +61,20 @@ var awsTools = []awsTool{
 			`"regions":{"type":"array","items":{"type":"string"}},"filters":{"type":"array","items":{"type":"string"}},` +
 			`"next_token":{"type":"string"}},"required":["resource_type"]}`,
 		answer: func(_ context.Context, _ *mcp.CallToolRequest, arguments map[string]any) (any, error) {
-			return wrapped(map[string]any{"products": map[string]any{"AWS Lambda": map[string]any{"us-east-1": "isAvailableIn"}}, "asked": arguments["resource_type"]}), nil
+			return wrapped(
+				map[string]any{
+					"products": map[string]any{"AWS Lambda": map[string]any{"us-east-1": "isAvailableIn"}},
+					"asked":    arguments["resource_type"],
+				},
+			), nil
 		},
 	},
 	{
 		name: ToolRegions, description: "List all Regions", readOnly: true, schema: `{"type":"object","properties":{}}`,
 		answer: func(context.Context, *mcp.CallToolRequest, map[string]any) (any, error) {
-			return wrapped([]any{map[string]any{"region_id": "us-east-1", "region_long_name": "US East (N. Virginia)"}}), nil
+			return wrapped(
+				[]any{map[string]any{"region_id": "us-east-1", "region_long_name": "US East (N. Virginia)"}},
+			), nil
 		},
 	},
 	{
@@ -83,14 +90,24 @@ var awsTools = []awsTool{
 		schema: `{"type":"object","properties":{"search_phrase":{"type":"string"},"limit":{"type":"integer"},` +
 			`"topics":{"type":"array","items":{"type":"string"}}},"required":["search_phrase"]}`,
 		answer: func(_ context.Context, _ *mcp.CallToolRequest, arguments map[string]any) (any, error) {
-			return wrapped([]any{map[string]any{"rank_order": 1, "title": arguments["search_phrase"], "url": "https://docs.aws.amazon.com/x"}}), nil
+			return wrapped(
+				[]any{
+					map[string]any{
+						"rank_order": 1,
+						"title":      arguments["search_phrase"],
+						"url":        "https://docs.aws.amazon.com/x",
+					},
+				},
+			), nil
 		},
 	},
 	{
 		name: ToolSkill, description: "Get the text of a skill", readOnly: true,
 		schema: `{"type":"object","properties":{"skill_name":{"type":"string"},"file":{"type":"string"}},"required":["skill_name"]}`,
 		answer: func(_ context.Context, _ *mcp.CallToolRequest, arguments map[string]any) (any, error) {
-			return map[string]any{"content": map[string]any{"skill_content": fmt.Sprint("# ", arguments["skill_name"])}}, nil
+			return map[string]any{
+				"content": map[string]any{"skill_content": fmt.Sprint("# ", arguments["skill_name"])},
+			}, nil
 		},
 	},
 }
@@ -138,7 +155,11 @@ func presignedURLs(_ context.Context, _ *mcp.CallToolRequest, arguments map[stri
 		}
 		results = append(results, map[string]any{
 			"method": method, "bucket": asked["bucket"], "key": asked["key"], "expires_in": 900,
-			"url": fmt.Sprintf("https://%v.s3.amazonaws.com/%v?X-Amz-Signature=stand-in", asked["bucket"], asked["key"]),
+			"url": fmt.Sprintf(
+				"https://%v.s3.amazonaws.com/%v?X-Amz-Signature=stand-in",
+				asked["bucket"],
+				asked["key"],
+			),
 		})
 	}
 	return map[string]any{"results": slices.Clip(results)}, nil

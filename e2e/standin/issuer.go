@@ -77,7 +77,10 @@ func (i *Issuer) AddKey(algorithm jose.SignatureAlgorithm) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.made++
-	i.keys = append(i.keys, jose.JSONWebKey{Key: private, KeyID: fmt.Sprintf("key-%d", i.made), Algorithm: string(algorithm), Use: "sig"})
+	i.keys = append(
+		i.keys,
+		jose.JSONWebKey{Key: private, KeyID: fmt.Sprintf("key-%d", i.made), Algorithm: string(algorithm), Use: "sig"},
+	)
 }
 
 // DropKeys forgets all keys but the newest.
@@ -105,7 +108,10 @@ func (i *Issuer) Sign(key jose.JSONWebKey, claims map[string]any) string {
 	if err != nil {
 		panic(err) // a claim that is no JSON
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: key},
+		(&jose.SignerOptions{}).WithType("JWT"),
+	)
 	if err != nil {
 		panic(err) // an algorithm that does not fit the key
 	}

@@ -60,8 +60,14 @@ func NewUnservedMCPServer(options MCPOptions) *MCPServer {
 	if !options.AWSOnly {
 		addTestTools(server)
 	}
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: options.Stateless, JSONResponse: options.JSON, DisableLocalhostProtection: true})
+	handler := mcp.NewStreamableHTTPHandler(
+		func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{
+			Stateless:                  options.Stateless,
+			JSONResponse:               options.JSON,
+			DisableLocalhostProtection: true,
+		},
+	)
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.verified(options.STS, handler))
 	s.handler = mux

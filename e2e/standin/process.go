@@ -35,12 +35,23 @@ const startTimeout = 20 * time.Second
 
 // StartSidecar runs `sidecar proxy` on free loopback ports with the given keys
 // as its auth-config, which are written to dir.
-func StartSidecar(ctx context.Context, binary, dir string, files map[string]string, environment ...string) (*Process, error) {
+func StartSidecar(
+	ctx context.Context,
+	binary, dir string,
+	files map[string]string,
+	environment ...string,
+) (*Process, error) {
 	return StartSidecarWithFlags(ctx, binary, dir, files, nil, environment...)
 }
 
 // StartSidecarWithFlags is StartSidecar with further flags.
-func StartSidecarWithFlags(ctx context.Context, binary, dir string, files map[string]string, flags []string, environment ...string) (*Process, error) {
+func StartSidecarWithFlags(
+	ctx context.Context,
+	binary, dir string,
+	files map[string]string,
+	flags []string,
+	environment ...string,
+) (*Process, error) {
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return nil, fmt.Errorf("write auth-config: %w", err)
@@ -106,7 +117,7 @@ func (p *Process) Kill() error {
 	if err := p.command.Process.Kill(); err != nil {
 		return fmt.Errorf("kill sidecar: %w", err)
 	}
-	<-p.done
+	_ = <-p.done // it was killed
 	return nil
 }
 

@@ -53,7 +53,11 @@ func runScript(ctx context.Context, r *mcp.CallToolRequest, arguments map[string
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("run: %w", ctx.Err())
 			}
-			return map[string]any{"status": "error", "error": fmt.Sprintf("line %d: %v", n+1, err), "api_calls": s.calls}, nil
+			return map[string]any{
+				"status":    "error",
+				"error":     fmt.Sprintf("line %d: %v", n+1, err),
+				"api_calls": s.calls,
+			}, nil
 		}
 		if err := notifyProgress(ctx, r, n+1, len(lines)); err != nil {
 			return nil, err
@@ -111,7 +115,10 @@ func (s *script) call(sink, written string) (any, error) {
 	if sink == "make_request" {
 		operation = keywords["method"] + " " + keywords["url"]
 	}
-	s.calls = append(s.calls, map[string]any{"service": keywords["service_name"], "operation": operation, "status": "success"})
+	s.calls = append(
+		s.calls,
+		map[string]any{"service": keywords["service_name"], "operation": operation, "status": "success"},
+	)
 	switch keywords["service_name"] + ":" + operation {
 	case "sts:GetCallerIdentity":
 		return map[string]any{"Arn": s.caller}, nil

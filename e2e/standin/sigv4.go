@@ -82,7 +82,12 @@ func (v *Verifier) Verify(r *http.Request) (RoleSession, *refusedSignature) {
 		return RoleSession{}, refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
 	if auth.region != v.Region || auth.service != v.Service {
-		return RoleSession{}, refuse("InvalidSignatureException", "Credential should be scoped to %s/%s", v.Region, v.Service)
+		return RoleSession{}, refuse(
+			"InvalidSignatureException",
+			"Credential should be scoped to %s/%s",
+			v.Region,
+			v.Service,
+		)
 	}
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 	if err != nil || at.Format("20060102") != auth.date {
@@ -96,7 +101,10 @@ func (v *Verifier) Verify(r *http.Request) (RoleSession, *refusedSignature) {
 	}
 	session, ok := v.STS.session(auth.accessKeyID)
 	if !ok || subtle.ConstantTimeCompare([]byte(session.token), []byte(r.Header.Get("X-Amz-Security-Token"))) != 1 {
-		return RoleSession{}, refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return RoleSession{}, refuse(
+			"UnrecognizedClientException",
+			"The security token included in the request is invalid.",
+		)
 	}
 	if time.Now().After(session.Expires) {
 		return RoleSession{}, refuse("ExpiredTokenException", "The security token included in the request is expired")
@@ -111,7 +119,10 @@ func (v *Verifier) Verify(r *http.Request) (RoleSession, *refusedSignature) {
 	}
 	want := signature(session.secret, auth, at, canonicalRequest(r, auth.signedHeaders, hexSum(body)))
 	if !hmac.Equal([]byte(want), []byte(auth.signature)) {
-		return RoleSession{}, refuse("InvalidSignatureException", "The request signature we calculated does not match the signature you provided.")
+		return RoleSession{}, refuse(
+			"InvalidSignatureException",
+			"The request signature we calculated does not match the signature you provided.",
+		)
 	}
 	return session, nil
 }
@@ -190,7 +201,10 @@ func encode(s string) string {
 
 func signature(secret string, auth *authorization, at time.Time, canonical string) string {
 	scope := strings.Join([]string{auth.date, auth.region, auth.service, "aws4_request"}, "/")
-	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", at.Format("20060102T150405Z"), scope, hexSum([]byte(canonical))}, "\n")
+	toSign := strings.Join(
+		[]string{"AWS4-HMAC-SHA256", at.Format("20060102T150405Z"), scope, hexSum([]byte(canonical))},
+		"\n",
+	)
 	key := []byte("AWS4" + secret)
 	for _, part := range []string{auth.date, auth.region, auth.service, "aws4_request"} {
 		key = mac(key, part)

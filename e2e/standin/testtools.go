@@ -21,14 +21,19 @@ func addTestTools(server *mcp.Server) {
 	server.AddResource(&mcp.Resource{URI: "docs://internal/plan", Name: "plan"}, readResource)
 	server.AddResourceTemplate(&mcp.ResourceTemplate{URITemplate: "docs://public/{page}", Name: "page"}, readResource)
 	for _, name := range []string{"review", "deploy"} {
-		server.AddPrompt(&mcp.Prompt{Name: name}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
-			return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: name}}}}, nil
-		})
+		server.AddPrompt(
+			&mcp.Prompt{Name: name},
+			func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+				return &mcp.GetPromptResult{
+					Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: name}}},
+				}, nil
+			},
+		)
 	}
 }
 
 type countInput struct {
-	To          int `json:"to" jsonschema:"how far to count"`
+	To          int `json:"to"                    jsonschema:"how far to count"`
 	PauseMillis int `json:"pauseMillis,omitempty" jsonschema:"pause between two numbers"`
 }
 
@@ -58,7 +63,10 @@ func notifyProgress(ctx context.Context, r *mcp.CallToolRequest, n, total int) e
 	if token == nil {
 		return nil
 	}
-	err := r.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: token, Progress: float64(n), Total: float64(total)})
+	err := r.Session.NotifyProgress(
+		ctx,
+		&mcp.ProgressNotificationParams{ProgressToken: token, Progress: float64(n), Total: float64(total)},
+	)
 	if err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
@@ -75,5 +83,9 @@ func pause(ctx context.Context, length time.Duration) error {
 }
 
 func readResource(_ context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, MIMEType: "text/plain", Text: strings.ToUpper(r.Params.URI)}}}, nil
+	return &mcp.ReadResourceResult{
+		Contents: []*mcp.ResourceContents{
+			{URI: r.Params.URI, MIMEType: "text/plain", Text: strings.ToUpper(r.Params.URI)},
+		},
+	}, nil
 }

@@ -23,7 +23,11 @@ const serviceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 func main() {
 	domain := flag.String("domain", "standins.svc.cluster.local", "what comes behind issuer, sts and aws-mcp")
-	clusterIssuer := flag.String("cluster-issuer", "https://kubernetes.default.svc.cluster.local", "issuer of service-account tokens")
+	clusterIssuer := flag.String(
+		"cluster-issuer",
+		"https://kubernetes.default.svc.cluster.local",
+		"issuer of service-account tokens",
+	)
 	flag.Parse()
 	if err := run(*domain, *clusterIssuer); err != nil {
 		fmt.Fprintln(os.Stderr, "standinserver:", err)
@@ -69,7 +73,8 @@ func run(domain, clusterIssuer string) error {
 		_, _ = w.Write([]byte(issuer.Token(claims)))
 	})
 	admin.HandleFunc("GET /seen", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]any{"verified": aws.Verified.Load(), "refused": aws.Refused.Load(), "granted": sts.Granted(), "asked": dns.seen()})
+		_ = json.NewEncoder(w).
+			Encode(map[string]any{"verified": aws.Verified.Load(), "refused": aws.Refused.Load(), "granted": sts.Granted(), "asked": dns.seen()})
 	})
 	failed := make(chan error, 3)
 	go func() { failed <- dns.serve(":5353") }()

@@ -119,7 +119,12 @@ func (s *nameServer) answer(network string, message []byte) ([]byte, error) {
 	s.asked[network+" "+question.Name.String()]++
 	s.mu.Unlock()
 	answer := dnsmessage.Message{
-		Header:    dnsmessage.Header{ID: header.ID, Response: true, RecursionDesired: header.RecursionDesired, RecursionAvailable: true},
+		Header: dnsmessage.Header{
+			ID:                 header.ID,
+			Response:           true,
+			RecursionDesired:   header.RecursionDesired,
+			RecursionAvailable: true,
+		},
 		Questions: []dnsmessage.Question{question},
 	}
 	if network == "udp" {

@@ -18,7 +18,8 @@ var patches = map[string]string{
 // serveSecondWebhook plays a mutating webhook of somebody else's.
 func serveSecondWebhook(w http.ResponseWriter, r *http.Request) {
 	var review admissionv1.AdmissionReview
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<20)).Decode(&review); err != nil || review.Request == nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<20)).Decode(&review); err != nil ||
+		review.Request == nil {
 		http.Error(w, "not an AdmissionReview", http.StatusBadRequest)
 		return
 	}

@@ -152,8 +152,12 @@ func (b *bench) makeNamespaces(ctx context.Context) error {
 
 func config(namespace, name, policies string) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"countersign.io/auth-config": "true"}},
-		Data:       map[string]string{"auth-config.yaml": authConfig},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace,
+			Name:      name,
+			Labels:    map[string]string{"countersign.io/auth-config": "true"},
+		},
+		Data: map[string]string{"auth-config.yaml": authConfig},
 	}
 	if policies != "" {
 		cm.Data["tools.cedar"] = policies

@@ -76,11 +76,20 @@ func run(ctx context.Context, binary string, creates, requests, configs int) err
 	if err != nil {
 		return err
 	}
-	fmt.Printf("server side, 50 at once           median %.3f ms, p99 %.3f ms of %d admissions   (reach: less than 1 and 5)\n",
-		admission.median*1e3, admission.p99*1e3, admission.count)
+	fmt.Printf(
+		"server side, 50 at once           median %.3f ms, p99 %.3f ms of %d admissions   (reach: less than 1 and 5)\n",
+		admission.median*1e3,
+		admission.p99*1e3,
+		admission.count,
+	)
 	fmt.Printf("dry-run creates, %4d each         median %v with, %v without the webhook: ratio %.2f\n",
 		creates, with.Round(time.Microsecond), without.Round(time.Microsecond), float64(with)/float64(without))
-	fmt.Printf("resident memory of the webhook    %.1f MiB idle; with %d auth-configs of 4 KiB %.1f MiB after they were applied, %.1f MiB after a restart and admissions   (reach: at most 100)\n",
-		idle, configs, filled, restarted)
+	fmt.Printf(
+		"resident memory of the webhook    %.1f MiB idle; with %d auth-configs of 4 KiB %.1f MiB after they were applied, %.1f MiB after a restart and admissions   (reach: at most 100)\n",
+		idle,
+		configs,
+		filled,
+		restarted,
+	)
 	return nil
 }

@@ -30,9 +30,15 @@ import (
 
 func pod(namespace string, asks bool) *corev1.Pod {
 	p := &corev1.Pod{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "agent-", Labels: map[string]string{"app": "agent"}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "agent", Image: "registry.example.com/agent:1"}}},
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:    namespace,
+			GenerateName: "agent-",
+			Labels:       map[string]string{"app": "agent"},
+		},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "agent", Image: "registry.example.com/agent:1"}},
+		},
 	}
 	if asks {
 		p.Annotations = map[string]string{"countersign.io/auth-config": "aws"}
@@ -56,7 +62,9 @@ func (b *bench) measureAdmission(ctx context.Context, requests, concurrency int)
 	review, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
-			UID: types.UID("bench"), Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Operation: admissionv1.Create,
+			UID: types.UID(
+				"bench",
+			), Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Operation: admissionv1.Create,
 			Namespace: namespaceWith, Object: runtime.RawExtension{Raw: raw},
 		},
 	})
@@ -136,7 +144,12 @@ type histogram struct {
 }
 
 func (b *bench) histogram(ctx context.Context) (*histogram, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(b.address, strconv.Itoa(b.stats))+"/metrics", nil)
+	request, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodGet,
+		"http://"+net.JoinHostPort(b.address, strconv.Itoa(b.stats))+"/metrics",
+		nil,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,11 @@ func main() {
 	rounds := flag.Int("rounds", 12, "rounds; each target is measured once in each, in turn")
 	length := flag.Duration("length", 600*time.Millisecond, "how long one measurement takes")
 	jsonAnswers := flag.Bool("json", false, "the upstream answers with JSON instead of an event stream")
-	signOnlyUpstream := flag.String("sign-only", "", "serve as the sign-only proxy for this upstream; the benchmark starts itself so")
+	signOnlyUpstream := flag.String(
+		"sign-only",
+		"",
+		"serve as the sign-only proxy for this upstream; the benchmark starts itself so",
+	)
 	flag.Parse()
 	if *signOnlyUpstream != "" {
 		serveSignOnly(*signOnlyUpstream)
@@ -82,7 +86,9 @@ func run(ctx context.Context, binary string, rounds int, length time.Duration, j
 	if err != nil {
 		return err
 	}
-	token := issuer.Token(map[string]any{"sub": "alice", "aud": "countersign", "groups": []string{"s3-readers"}, "dept": "finance"})
+	token := issuer.Token(
+		map[string]any{"sub": "alice", "aud": "countersign", "groups": []string{"s3-readers"}, "dept": "finance"},
+	)
 	targets := []*target{
 		{name: "(a) direct", url: upstream.URL},
 		{name: "(b) sign-only proxy", url: signOnly + "/mcp"},
@@ -112,17 +118,39 @@ func run(ctx context.Context, binary string, rounds int, length time.Duration, j
 func print(targets []*target, exchanges int, lag time.Duration, memory float64) {
 	direct, signOnly, ours := targets[0], targets[1], targets[2]
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	_, _ = fmt.Fprintln(w, "target\tmedian, 1 connection\tto (a)\tto (b)\trequests/s, 16 connections\tto (a)\tto (b)\t")
+	_, _ = fmt.Fprintln(
+		w,
+		"target\tmedian, 1 connection\tto (a)\tto (b)\trequests/s, 16 connections\tto (a)\tto (b)\t",
+	)
 	for _, t := range targets {
-		_, _ = fmt.Fprintf(w, "%s\t%v\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\t\n", t.name, median(t.latencies).Round(100*time.Nanosecond),
-			ratios(t.latencies, direct.latencies), ratios(t.latencies, signOnly.latencies),
-			median(t.throughputs), ratios(t.throughputs, direct.throughputs), ratios(t.throughputs, signOnly.throughputs))
+		_, _ = fmt.Fprintf(
+			w,
+			"%s\t%v\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\t\n",
+			t.name,
+			median(t.latencies).Round(100*time.Nanosecond),
+			ratios(t.latencies, direct.latencies),
+			ratios(t.latencies, signOnly.latencies),
+			median(
+				t.throughputs,
+			),
+			ratios(t.throughputs, direct.throughputs),
+			ratios(t.throughputs, signOnly.throughputs),
+		)
 	}
 	_ = w.Flush()
 	fmt.Println()
-	fmt.Printf("median latency at 1 connection   %.2f of sign-only   (reach: at most 1.15)\n", ratios(ours.latencies, signOnly.latencies))
-	fmt.Printf("throughput at 16 connections     %.2f of sign-only   (reach: at least 0.85)\n", ratios(ours.throughputs, signOnly.throughputs))
+	fmt.Printf(
+		"median latency at 1 connection   %.2f of sign-only   (reach: at most 1.15)\n",
+		ratios(ours.latencies, signOnly.latencies),
+	)
+	fmt.Printf(
+		"throughput at 16 connections     %.2f of sign-only   (reach: at least 0.85)\n",
+		ratios(ours.throughputs, signOnly.throughputs),
+	)
 	fmt.Printf("exchanges with STS               %d for one token and role, %d requests\n", exchanges, ours.count)
-	fmt.Printf("first byte of an event           %.3f ms behind the upstream, median   (reach: less than 1)\n", float64(lag.Nanoseconds())/1e6)
+	fmt.Printf(
+		"first byte of an event           %.3f ms behind the upstream, median   (reach: less than 1)\n",
+		float64(lag.Nanoseconds())/1e6,
+	)
 	fmt.Printf("resident memory after the run    %.1f MiB   (reach: at most 32)\n", memory)
 }

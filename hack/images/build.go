@@ -56,7 +56,17 @@ func contents(p *program, work, platform, version string) ([]ociarchive.File, er
 		return nil, fmt.Errorf("%q is not a platform such as linux/amd64", platform)
 	}
 	binary := filepath.Join(work, p.name+"-"+architecture)
-	command := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/"+p.name)
+	command := exec.Command(
+		"go",
+		"build",
+		"-trimpath",
+		"-buildvcs=false",
+		"-ldflags",
+		"-s -w -buildid= -X main.version="+version,
+		"-o",
+		binary,
+		"./cmd/"+p.name,
+	)
 	environment, err := reproducible(os.Environ())
 	if err != nil {
 		return nil, err
@@ -84,7 +94,18 @@ func contents(p *program, work, platform, version string) ([]ociarchive.File, er
 // reproducible takes out of an environment what a developer has set and what would
 // change the bytes; where modules come from and where they are kept stays.
 func reproducible(environment []string) ([]string, error) {
-	kept := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOAUTH", "GOMODCACHE", "GOCACHE", "GOPATH"}
+	kept := []string{
+		"GOPROXY",
+		"GOPRIVATE",
+		"GONOPROXY",
+		"GONOSUMDB",
+		"GOSUMDB",
+		"GOINSECURE",
+		"GOAUTH",
+		"GOMODCACHE",
+		"GOCACHE",
+		"GOPATH",
+	}
 	ask := exec.Command("go", append([]string{"env"}, kept...)...)
 	// It fails on an experiment that it does not know.
 	ask.Env = append(slices.Clone(environment), "GOEXPERIMENT=", "GOFLAGS=")
@@ -92,7 +113,10 @@ func reproducible(environment []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("go env: %w", err)
 	}
-	environment = slices.DeleteFunc(environment, func(variable string) bool { return strings.HasPrefix(variable, "GO") })
+	environment = slices.DeleteFunc(
+		environment,
+		func(variable string) bool { return strings.HasPrefix(variable, "GO") },
+	)
 	for n, value := range strings.Split(strings.TrimSuffix(string(output), "\n"), "\n") {
 		environment = append(environment, kept[n]+"="+value)
 	}

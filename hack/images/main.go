@@ -31,7 +31,11 @@ func main() {
 	revision := flag.String("revision", "", "commit, for the labels")
 	prefix := flag.String("prefix", "docker.io/countersign/", "what comes before a program's name in the image's name")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "comma list")
-	only := flag.String("contents", "", "a program whose files are written below --out, for one platform, instead of images: for the Dockerfile")
+	only := flag.String(
+		"contents",
+		"",
+		"a program whose files are written below --out, for one platform, instead of images: for the Dockerfile",
+	)
 	flag.Parse()
 	for _, p := range programs {
 		if *only != "" {
@@ -77,7 +81,13 @@ func run(p *program, out, prefix, version, revision string, platforms []string) 
 		return err
 	}
 	for _, image := range images {
-		fmt.Printf("%-8s %-12s %5.1f MiB compressed   %s\n", p.name, image.platform, float64(image.compressed)/(1<<20), image.digest)
+		fmt.Printf(
+			"%-8s %-12s %5.1f MiB compressed   %s\n",
+			p.name,
+			image.platform,
+			float64(image.compressed)/(1<<20),
+			image.digest,
+		)
 		sbom := filepath.Join(out, p.name+"-"+strings.ReplaceAll(image.platform, "/", "-")+".spdx.json")
 		if err := os.WriteFile(sbom, image.sbom, 0o600); err != nil {
 			return fmt.Errorf("write %s: %w", sbom, err)

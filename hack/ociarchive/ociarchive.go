@@ -48,7 +48,10 @@ func Image(files []File, config *v1.ConfigFile) (v1.Image, error) {
 // FromLayer is Image with a layer that was made otherwise.
 func FromLayer(content v1.Layer, config *v1.ConfigFile) (v1.Image, error) {
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	image, err := mutate.Append(base, mutate.Addendum{Layer: content, History: v1.History{Created: v1.Time{Time: Epoch}, CreatedBy: "countersign"}})
+	image, err := mutate.Append(
+		base,
+		mutate.Addendum{Layer: content, History: v1.History{Created: v1.Time{Time: Epoch}, CreatedBy: "countersign"}},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("make image: %w", err)
 	}
@@ -72,7 +75,13 @@ func layer(files []File) (v1.Layer, error) {
 		if err := makeDirectories(w, path.Dir(f.Name), made); err != nil {
 			return nil, fmt.Errorf("write layer: %w", err)
 		}
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.Name, Mode: f.Mode, Size: int64(len(f.Content)), ModTime: Epoch}
+		header := &tar.Header{
+			Typeflag: tar.TypeReg,
+			Name:     f.Name,
+			Mode:     f.Mode,
+			Size:     int64(len(f.Content)),
+			ModTime:  Epoch,
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("write layer: %w", err)
 		}
@@ -203,7 +212,14 @@ func pack(dir, file string) (err error) {
 			return err
 		}
 		if entry.IsDir() {
-			return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: filepath.ToSlash(relative) + "/", Mode: 0o755, ModTime: Epoch})
+			return w.WriteHeader(
+				&tar.Header{
+					Typeflag: tar.TypeDir,
+					Name:     filepath.ToSlash(relative) + "/",
+					Mode:     0o755,
+					ModTime:  Epoch,
+				},
+			)
 		}
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(relative), Mode: 0o644, Size: info.Size(), ModTime: Epoch}); err != nil {
 			return err

@@ -28,7 +28,12 @@ type certificates struct {
 	ready func() error
 }
 
-func newCertificates(cluster *rest.Config, scheme *runtime.Scheme, options *Options, metrics *metrics) (*certificates, error) {
+func newCertificates(
+	cluster *rest.Config,
+	scheme *runtime.Scheme,
+	options *Options,
+	metrics *metrics,
+) (*certificates, error) {
 	if options.CertDir != "" {
 		return certificatesFrom(options.CertDir, metrics)
 	}

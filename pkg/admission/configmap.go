@@ -43,11 +43,17 @@ func (v *configMapValidator) ValidateCreate(ctx context.Context, cm *corev1.Conf
 	}
 	warnings := admission.Warnings(configmap.Warnings(config))
 	if cm.Labels[inject.LabelShared] == "true" && cm.Namespace != v.systemNamespace {
-		warnings = append(warnings, fmt.Sprintf("the label %s has an effect in the namespace %q only", inject.LabelShared, v.systemNamespace))
+		warnings = append(
+			warnings,
+			fmt.Sprintf("the label %s has an effect in the namespace %q only", inject.LabelShared, v.systemNamespace),
+		)
 	}
 	if v.ignoresLocal(ctx, cm.Namespace) {
-		warnings = append(warnings, fmt.Sprintf("the namespace %q may use shared auth-configs only (label %s: shared): this one has no effect",
-			cm.Namespace, inject.LabelConfigs))
+		warnings = append(
+			warnings,
+			fmt.Sprintf("the namespace %q may use shared auth-configs only (label %s: shared): this one has no effect",
+				cm.Namespace, inject.LabelConfigs),
+		)
 	}
 	return warnings, nil
 }
@@ -60,7 +66,10 @@ func (v *configMapValidator) ignoresLocal(ctx context.Context, namespace string)
 
 // ValidateUpdate validates a changed ConfigMap, or warns of one that is no
 // longer an auth-config.
-func (v *configMapValidator) ValidateUpdate(ctx context.Context, before, after *corev1.ConfigMap) (admission.Warnings, error) {
+func (v *configMapValidator) ValidateUpdate(
+	ctx context.Context,
+	before, after *corev1.ConfigMap,
+) (admission.Warnings, error) {
 	// What goes must be able to lose its finalizers, valid or not.
 	if after.DeletionTimestamp != nil {
 		return nil, nil
@@ -83,7 +92,11 @@ func (v *configMapValidator) ValidateDelete(ctx context.Context, cm *corev1.Conf
 const maxListed = 3
 
 // warnOfUsers never refuses: it fails open, so that namespaces can go.
-func (v *configMapValidator) warnOfUsers(ctx context.Context, cm *corev1.ConfigMap, what string) (admission.Warnings, error) {
+func (v *configMapValidator) warnOfUsers(
+	ctx context.Context,
+	cm *corev1.ConfigMap,
+	what string,
+) (admission.Warnings, error) {
 	mounted, options := cm.Name, []client.ListOption{client.InNamespace(cm.Namespace)}
 	if cm.Namespace == v.systemNamespace && configmap.IsShared(cm) {
 		mounted, options = configmap.CopyName(cm.Name), nil
@@ -93,8 +106,16 @@ func (v *configMapValidator) warnOfUsers(ctx context.Context, cm *corev1.ConfigM
 	options = append(options, client.MatchingLabels{inject.LabelConfigMap: inject.ConfigMapLabel(mounted)},
 		client.MatchingFields{"status.phase": string(corev1.PodRunning)}, client.Limit(maxListed))
 	if err := v.live.List(ctx, pods, options...); err != nil {
-		slog.Error("the Pods that use an auth-config could not be listed", "configMap", cm.Namespace+"/"+cm.Name, "error", err)
-		return admission.Warnings{fmt.Sprintf("the auth-config %q %s; which Pods use it could not be found out", cm.Name, what)}, nil
+		slog.Error(
+			"the Pods that use an auth-config could not be listed",
+			"configMap",
+			cm.Namespace+"/"+cm.Name,
+			"error",
+			err,
+		)
+		return admission.Warnings{
+			fmt.Sprintf("the auth-config %q %s; which Pods use it could not be found out", cm.Name, what),
+		}, nil
 	}
 	if len(pods.Items) == 0 {
 		return nil, nil
@@ -107,6 +128,13 @@ func (v *configMapValidator) warnOfUsers(ctx context.Context, cm *corev1.ConfigM
 	if pods.Continue != "" {
 		rest = " and others"
 	}
-	return admission.Warnings{fmt.Sprintf("the auth-config %q %s while running Pods use it (%s%s): they keep what they have read, and do not start again without it",
-		cm.Name, what, strings.Join(names, ", "), rest)}, nil
+	return admission.Warnings{
+		fmt.Sprintf(
+			"the auth-config %q %s while running Pods use it (%s%s): they keep what they have read, and do not start again without it",
+			cm.Name,
+			what,
+			strings.Join(names, ", "),
+			rest,
+		),
+	}, nil
 }

@@ -23,7 +23,10 @@ type drain struct{ begun atomic.Bool }
 
 // postpone gives a context that ends when ctx does, but later by the delay; the
 // drain is in between.
-func (d *drain) postpone(ctx context.Context, delay time.Duration) (postponed context.Context, stop context.CancelFunc) {
+func (d *drain) postpone(
+	ctx context.Context,
+	delay time.Duration,
+) (postponed context.Context, stop context.CancelFunc) {
 	postponed, stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer stop()

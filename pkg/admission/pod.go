@@ -38,7 +38,10 @@ func (h *podHandler) Handle(ctx context.Context, request admission.Request) admi
 	return answer
 }
 
-func (h *podHandler) admit(ctx context.Context, request *admission.Request) (admission.Response, outcome, inject.Code) {
+func (h *podHandler) admit(
+	ctx context.Context,
+	request *admission.Request,
+) (admission.Response, outcome, inject.Code) {
 	if request.Operation != admissionv1.Create || request.Kind.Kind != "Pod" || request.SubResource != "" {
 		return admission.Errored(http.StatusBadRequest, errNotAPod), outcomeError, ""
 	}
@@ -49,7 +52,14 @@ func (h *podHandler) admit(ctx context.Context, request *admission.Request) (adm
 	if !inject.Asks(pod.Annotations) {
 		return admission.Allowed(""), outcomeSkipped, ""
 	}
-	log := slog.With("namespace", request.Namespace, "pod", displayName(&pod), "dryRun", request.DryRun != nil && *request.DryRun)
+	log := slog.With(
+		"namespace",
+		request.Namespace,
+		"pod",
+		displayName(&pod),
+		"dryRun",
+		request.DryRun != nil && *request.DryRun,
+	)
 	injection, refusal, err := h.inject(ctx, &pod, request.Namespace)
 	switch {
 	case err != nil:
@@ -66,15 +76,30 @@ func (h *podHandler) admit(ctx context.Context, request *admission.Request) (adm
 		return answer, outcomeUnchanged, ""
 	}
 	for _, o := range injection.Operations {
-		answer.Patches = append(answer.Patches, jsonpatch.JsonPatchOperation{Operation: o.Op, Path: o.Path, Value: o.Value})
+		answer.Patches = append(
+			answer.Patches,
+			jsonpatch.JsonPatchOperation{Operation: o.Op, Path: o.Path, Value: o.Value},
+		)
 	}
-	log.Info("a Pod was injected", "mode", injection.Mode, "authConfig", pod.Annotations[inject.AnnotationAuthConfig], "operations", len(injection.Operations))
+	log.Info(
+		"a Pod was injected",
+		"mode",
+		injection.Mode,
+		"authConfig",
+		pod.Annotations[inject.AnnotationAuthConfig],
+		"operations",
+		len(injection.Operations),
+	)
 	return answer, outcomeInjected, ""
 }
 
 // inject gives nothing at all for a namespace that is not labelled: the webhook
 // configuration's selector keeps such Pods away, unless somebody widened it.
-func (h *podHandler) inject(ctx context.Context, pod *corev1.Pod, namespaceName string) (*inject.Injection, *inject.Refusal, error) {
+func (h *podHandler) inject(
+	ctx context.Context,
+	pod *corev1.Pod,
+	namespaceName string,
+) (*inject.Injection, *inject.Refusal, error) {
 	namespace, err := h.resolver.namespace(ctx, namespaceName)
 	if err != nil {
 		return nil, nil, err

@@ -43,7 +43,11 @@ func (r *resolver) namespace(ctx context.Context, name string) (inject.Namespace
 // resolve gives the auth-config of a name in a namespace: the ConfigMap there,
 // else the shared one. The error, if it is not nil, is about the cluster and
 // not about the Pod.
-func (r *resolver) resolve(ctx context.Context, namespace inject.Namespace, name string) (*inject.MountedConfig, *inject.Refusal, error) {
+func (r *resolver) resolve(
+	ctx context.Context,
+	namespace inject.Namespace,
+	name string,
+) (*inject.MountedConfig, *inject.Refusal, error) {
 	begun := time.Now()
 	defer func() { r.metrics.resolved(time.Since(begun)) }()
 	sharedOnly := namespace.Labels[inject.LabelConfigs] == "shared"
@@ -64,9 +68,14 @@ func (r *resolver) resolve(ctx context.Context, namespace inject.Namespace, name
 		return r.use(ctx, shared, name, configmap.CopyName(name))
 	}
 	if sharedOnly {
-		return nil, inject.Refuse(inject.CodeConfigMapForbidden,
+		return nil, inject.Refuse(
+			inject.CodeConfigMapForbidden,
 			"the namespace %q may use shared auth-configs only (label %s: shared), and there is none named %q in the namespace %q",
-			namespace.Name, inject.LabelConfigs, name, r.systemNamespace), nil
+			namespace.Name,
+			inject.LabelConfigs,
+			name,
+			r.systemNamespace,
+		), nil
 	}
 	return nil, inject.Refuse(inject.CodeConfigMapNotFound,
 		"there is no ConfigMap %q in the namespace %q, and no shared auth-config of that name in the namespace %q",
@@ -95,8 +104,13 @@ func (r *resolver) local(ctx context.Context, namespace, name string) (*corev1.C
 	case err != nil:
 		return nil, nil, fmt.Errorf("read the ConfigMap %s: %w", key, err)
 	case object.Labels[inject.LabelAuthConfig] != "true":
-		return nil, inject.Refuse(inject.CodeConfigMapUnlabelled,
-			`the ConfigMap %q in the namespace %q lacks the label %s: "true"`, name, namespace, inject.LabelAuthConfig), nil
+		return nil, inject.Refuse(
+			inject.CodeConfigMapUnlabelled,
+			`the ConfigMap %q in the namespace %q lacks the label %s: "true"`,
+			name,
+			namespace,
+			inject.LabelAuthConfig,
+		), nil
 	}
 	// It was labelled a moment ago: the cache has yet to learn of it.
 	found, err := r.read(ctx, key)
@@ -139,7 +153,11 @@ func (r *resolver) read(ctx context.Context, key types.NamespacedName) (*corev1.
 	return &cm, nil
 }
 
-func (r *resolver) use(ctx context.Context, cm *corev1.ConfigMap, name, mounted string) (*inject.MountedConfig, *inject.Refusal, error) {
+func (r *resolver) use(
+	ctx context.Context,
+	cm *corev1.ConfigMap,
+	name, mounted string,
+) (*inject.MountedConfig, *inject.Refusal, error) {
 	config, err := r.validated.get(ctx, cm)
 	if errors.Is(err, errBusy) {
 		return nil, nil, err

@@ -129,7 +129,12 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) error {
 	return m.Start(ctx)
 }
 
-func newManager(cluster *rest.Config, scheme *runtime.Scheme, options *Options, certificates *certificates) (manager.Manager, error) {
+func newManager(
+	cluster *rest.Config,
+	scheme *runtime.Scheme,
+	options *Options,
+	certificates *certificates,
+) (manager.Manager, error) {
 	caches, err := cacheOptions(options.Name)
 	if err != nil {
 		return nil, err
@@ -169,9 +174,12 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 		},
 		options: options.Inject, metrics: metrics,
 	}})
-	register(pathValidateConfigMaps, admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
-		cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
-	})))
+	register(
+		pathValidateConfigMaps,
+		admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
+			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
+		})),
+	)
 	shared := &sharedConfigs{
 		client: m.GetClient(), live: m.GetAPIReader(), systemNamespace: options.Namespace, webhookConfiguration: options.Name, validated: validated, metrics: metrics,
 	}

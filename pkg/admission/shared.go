@@ -227,7 +227,8 @@ func (s *sharedConfigs) write(ctx context.Context, desired *corev1.ConfigMap) er
 
 func isSameCopy(desired, present *corev1.ConfigMap) bool {
 	return present.Annotations[annotationDigest] == authconfig.Files(desired.Data).Hash() && len(present.BinaryData) == 0 &&
-		maps.Equal(desired.Labels, present.Labels) && equality.Semantic.DeepEqual(desired.OwnerReferences, present.OwnerReferences)
+		maps.Equal(desired.Labels, present.Labels) &&
+		equality.Semantic.DeepEqual(desired.OwnerReferences, present.OwnerReferences)
 }
 
 func (s *sharedConfigs) remove(ctx context.Context, key types.NamespacedName) error {
@@ -239,7 +240,10 @@ func (s *sharedConfigs) remove(ctx context.Context, key types.NamespacedName) er
 	if err != nil {
 		return fmt.Errorf("read the copy %s: %w", key, err)
 	}
-	err = s.client.Delete(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})
+	err = s.client.Delete(
+		ctx,
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}},
+	)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("remove the copy %s: %w", key, err)
 	}

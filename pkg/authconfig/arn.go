@@ -17,8 +17,12 @@ type RoleARN struct {
 // Partitions grow (aws, aws-cn, aws-us-gov, aws-iso-b, aws-eusc, ...), so their
 // form is checked and not their names.
 var (
-	roleARNForm   = regexp.MustCompile(`^arn:(aws(?:-[a-z0-9]+)*):iam::([0-9]{12}):role/((?:[A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64})$`)
-	policyARNForm = regexp.MustCompile(`^arn:aws(?:-[a-z0-9]+)*:iam::(?:[0-9]{12}|aws):policy/(?:[A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$`)
+	roleARNForm = regexp.MustCompile(
+		`^arn:(aws(?:-[a-z0-9]+)*):iam::([0-9]{12}):role/((?:[A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64})$`,
+	)
+	policyARNForm = regexp.MustCompile(
+		`^arn:aws(?:-[a-z0-9]+)*:iam::(?:[0-9]{12}|aws):policy/(?:[A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$`,
+	)
 )
 
 // maxARNLength is the longest ARN that STS takes, for roles and policies alike

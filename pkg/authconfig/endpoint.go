@@ -12,7 +12,9 @@ import (
 
 // awsDomain matches the domains under which AWS serves endpoints. The forms
 // are those of the partitions' dnsSuffix and dualStackDnsSuffix.
-var awsDomain = regexp.MustCompile(`^(?:api\.aws|on\.aws|amazonaws\.(?:com|com\.cn|eu)|api\.amazonwebservices\.com\.cn)$`)
+var awsDomain = regexp.MustCompile(
+	`^(?:api\.aws|on\.aws|amazonaws\.(?:com|com\.cn|eu)|api\.amazonwebservices\.com\.cn)$`,
+)
 
 // signingNames are the services whose name in host names is not the one that
 // they sign with.

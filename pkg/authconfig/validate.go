@@ -61,7 +61,10 @@ func (v *validator) run(wire *wireConfig) {
 	v.upstreams("spec.upstreams", wire.Spec.Upstreams)
 	v.identity("spec.identity", &wire.Spec.Identity)
 	v.authorization("spec.authorization", wire.Spec.Authorization)
-	v.config.Audit = Audit{Enabled: orDefault(wire.Spec.Audit.Enabled, true), IncludeArguments: wire.Spec.Audit.IncludeArguments}
+	v.config.Audit = Audit{
+		Enabled:          orDefault(wire.Spec.Audit.Enabled, true),
+		IncludeArguments: wire.Spec.Audit.IncludeArguments,
+	}
 	v.limits("spec.limits", &wire.Spec.Limits)
 }
 
@@ -125,7 +128,14 @@ func (v *validator) awsSTS(path string, wire *wireAWSSTS) {
 		RoleClaim:        orEmpty(wire.RoleClaim, "groups"),
 		SessionNameClaim: orEmpty(wire.SessionNameClaim, "sub"),
 		Guardrail:        oneOf(v, path+".guardrail", wire.Guardrail, "", GuardrailMCPOnly, GuardrailNone),
-		OnUnusableClaim:  oneOf(v, path+".onUnusableClaim", wire.OnUnusableClaim, UnusableDenies, UnusableDenies, UnusableFallsBack),
+		OnUnusableClaim: oneOf(
+			v,
+			path+".onUnusableClaim",
+			wire.OnUnusableClaim,
+			UnusableDenies,
+			UnusableDenies,
+			UnusableFallsBack,
+		),
 	}
 	if wire.Region == "" {
 		v.failf(path+".region", "is required: it chooses the STS endpoint")
@@ -135,7 +145,14 @@ func (v *validator) awsSTS(path string, wire *wireAWSSTS) {
 	if !serviceForm.MatchString(c.Service) {
 		v.failf(path+".service", "%q is not a signing service name", clip(c.Service))
 	}
-	seconds := between(v, path+".sessionDuration", wire.SessionDuration, defaultSessionDuration, minSessionDuration, maxSessionDuration)
+	seconds := between(
+		v,
+		path+".sessionDuration",
+		wire.SessionDuration,
+		defaultSessionDuration,
+		minSessionDuration,
+		maxSessionDuration,
+	)
 	c.SessionDuration = time.Duration(seconds) * time.Second
 	if wire.FallbackRoleARN != "" {
 		role, err := ParseRoleARN(wire.FallbackRoleARN)
@@ -151,7 +168,10 @@ func (v *validator) awsSTS(path string, wire *wireAWSSTS) {
 		v.failf(path+".roleMappings", "has more than %d entries", maxRoleMappings)
 	}
 	for i := range wire.RoleMappings {
-		c.RoleMappings = append(c.RoleMappings, v.roleMapping(fmt.Sprintf("%s.roleMappings[%d]", path, i), &wire.RoleMappings[i]))
+		c.RoleMappings = append(
+			c.RoleMappings,
+			v.roleMapping(fmt.Sprintf("%s.roleMappings[%d]", path, i), &wire.RoleMappings[i]),
+		)
 	}
 	v.config.AWSSTS = c
 }
@@ -375,8 +395,15 @@ func (v *validator) identity(path string, wire *wireIdentity) {
 		account = &wireServiceAccount{}
 	}
 	c.ServiceAccount = ServiceAccount{
-		Audience:          orEmpty(account.Audience, "sts.amazonaws.com"),
-		ExpirationSeconds: between(v, path+".serviceAccount.expirationSeconds", account.ExpirationSeconds, defaultTokenSeconds, minTokenSeconds, maxTokenSeconds),
+		Audience: orEmpty(account.Audience, "sts.amazonaws.com"),
+		ExpirationSeconds: between(
+			v,
+			path+".serviceAccount.expirationSeconds",
+			account.ExpirationSeconds,
+			defaultTokenSeconds,
+			minTokenSeconds,
+			maxTokenSeconds,
+		),
 	}
 	v.config.Identity = c
 }
@@ -387,7 +414,11 @@ func (v *validator) oidc(path string, wire *wireOIDC, c *OIDC) {
 		v.failf(path+".audience", "is required: tokens for other audiences must not work here")
 	}
 	if wire.AudienceClaim != "" && wire.AudienceClaim != "aud" {
-		v.failf(path+".audienceClaim", "%q works with an exchange only: AWS STS takes no token without aud", clip(wire.AudienceClaim))
+		v.failf(
+			path+".audienceClaim",
+			"%q works with an exchange only: AWS STS takes no token without aud",
+			clip(wire.AudienceClaim),
+		)
 	}
 	if wire.ResourceURL != "" {
 		v.url(path+".resourceURL", wire.ResourceURL, true)
@@ -441,9 +472,41 @@ func (v *validator) authorization(path string, wire *wireAuthorization) {
 
 func (v *validator) limits(path string, wire *wireLimits) {
 	v.config.Limits = Limits{
-		MaxRequestBytes:       int64(between(v, path+".maxRequestBytes", wire.MaxRequestBytes, defaultRequestBytes, minRequestBytes, maxRequestBytes)),
-		MaxFilteredBytes:      int64(between(v, path+".maxFilteredBytes", wire.MaxFilteredBytes, defaultFilteredBytes, minFilteredBytes, maxFilteredBytes)),
-		MaxConcurrentRequests: between(v, path+".maxConcurrentRequests", wire.MaxConcurrentRequests, defaultConcurrent, 1, maxConcurrent),
-		UpstreamHeaderTimeout: between(v, path+".upstreamHeaderTimeout", wire.UpstreamHeaderTimeout, defaultHeaderTimeout, time.Millisecond, maxHeaderTimeout),
+		MaxRequestBytes: int64(
+			between(
+				v,
+				path+".maxRequestBytes",
+				wire.MaxRequestBytes,
+				defaultRequestBytes,
+				minRequestBytes,
+				maxRequestBytes,
+			),
+		),
+		MaxFilteredBytes: int64(
+			between(
+				v,
+				path+".maxFilteredBytes",
+				wire.MaxFilteredBytes,
+				defaultFilteredBytes,
+				minFilteredBytes,
+				maxFilteredBytes,
+			),
+		),
+		MaxConcurrentRequests: between(
+			v,
+			path+".maxConcurrentRequests",
+			wire.MaxConcurrentRequests,
+			defaultConcurrent,
+			1,
+			maxConcurrent,
+		),
+		UpstreamHeaderTimeout: between(
+			v,
+			path+".upstreamHeaderTimeout",
+			wire.UpstreamHeaderTimeout,
+			defaultHeaderTimeout,
+			time.Millisecond,
+			maxHeaderTimeout,
+		),
 	}
 }

@@ -90,8 +90,13 @@ func (v *validator) origins(path string, wire []string) []string {
 	}
 	for i, origin := range wire {
 		u, err := url.Parse(origin)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != origin {
-			v.failf(fmt.Sprintf("%s[%d]", path, i), "%q is not an origin such as https://app.example.com", clip(origin))
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||
+			u.Scheme+"://"+strings.ToLower(u.Host) != origin {
+			v.failf(
+				fmt.Sprintf("%s[%d]", path, i),
+				"%q is not an origin such as https://app.example.com",
+				clip(origin),
+			)
 		}
 	}
 	return wire

@@ -74,7 +74,12 @@ func Inject(r InjectRequest, stdin io.Reader, stdout, stderr io.Writer) error {
 		return err
 	}
 	if passedOver > 0 {
-		return fmt.Errorf("%s: %d places carry the annotation %s and were not injected", r.File, passedOver, inject.AnnotationAuthConfig)
+		return fmt.Errorf(
+			"%s: %d places carry the annotation %s and were not injected",
+			r.File,
+			passedOver,
+			inject.AnnotationAuthConfig,
+		)
 	}
 	return nil
 }
@@ -114,12 +119,20 @@ func (c configs) find(name string) (*inject.MountedConfig, *inject.Refusal) {
 	if anyName, ok := c[""]; ok {
 		return &inject.MountedConfig{Config: anyName.Config, Name: name, ConfigMap: name}, nil
 	}
-	return nil, inject.Refuse(inject.CodeConfigMapNotFound, "the auth-config %q is not in the file given with --config", name)
+	return nil, inject.Refuse(
+		inject.CodeConfigMapNotFound,
+		"the auth-config %q is not in the file given with --config",
+		name,
+	)
 }
 
 // injectObject injects every template in the object. It gives warnings, and how
 // many places of it carry the annotation and hold no template.
-func injectObject(object *yamledit.Object, configs configs, options inject.Options) (warnings []string, missed int, err error) {
+func injectObject(
+	object *yamledit.Object,
+	configs configs,
+	options inject.Options,
+) (warnings []string, missed int, err error) {
 	var asking [][]string
 	for _, path := range object.PodTemplates() {
 		asks, more, err := injectTemplate(object, path, configs, options)
@@ -139,8 +152,11 @@ func injectObject(object *yamledit.Object, configs configs, options inject.Optio
 			continue
 		}
 		missed++
-		warnings = append(warnings, fmt.Sprintf("%s carries the annotation %s, and there is no Pod template that could be injected: "+
-			"put it on the template's own metadata, or let the webhook inject the Pods", strings.Join(path, "."), inject.AnnotationAuthConfig))
+		warnings = append(
+			warnings,
+			fmt.Sprintf("%s carries the annotation %s, and there is no Pod template that could be injected: "+
+				"put it on the template's own metadata, or let the webhook inject the Pods", strings.Join(path, "."), inject.AnnotationAuthConfig),
+		)
 	}
 	return warnings, missed, nil
 }

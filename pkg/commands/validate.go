@@ -41,7 +41,10 @@ func validate(s *source, stdout, stderr io.Writer) []error {
 	}
 	warnings := configmap.Warnings(config)
 	if !s.isDirectory && !configmap.IsAuthConfig(&s.configMap) {
-		warnings = append(warnings, fmt.Sprintf(`lacks the label %s: "true": Pods that name it are refused`, inject.LabelAuthConfig))
+		warnings = append(
+			warnings,
+			fmt.Sprintf(`lacks the label %s: "true": Pods that name it are refused`, inject.LabelAuthConfig),
+		)
 	}
 	if configmap.IsCopyName(s.configMap.Name) {
 		warnings = append(warnings, "has a name that only the webhook's controller may write: the cluster refuses it")

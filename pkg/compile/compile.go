@@ -57,8 +57,16 @@ func scopeWarnings(config *authconfig.Config) []string {
 	var warnings []string
 	for _, u := range config.Upstreams {
 		if u.URL != nil && u.ScopeSource == authconfig.ScopeDefault {
-			warnings = append(warnings, fmt.Sprintf("upstream %q: its host says nothing of a service, so requests are signed for %q in %s, as in awsSts; "+
-				"set service and region if AWS refuses the signature", u.Name, u.Service, u.Region))
+			warnings = append(
+				warnings,
+				fmt.Sprintf(
+					"upstream %q: its host says nothing of a service, so requests are signed for %q in %s, as in awsSts; "+
+						"set service and region if AWS refuses the signature",
+					u.Name,
+					u.Service,
+					u.Region,
+				),
+			)
 		}
 	}
 	return warnings

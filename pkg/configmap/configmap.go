@@ -42,7 +42,12 @@ func Compile(cm *corev1.ConfigMap) (*compile.Compiled, error) {
 		errs.Addf("binaryData."+key, "an auth-config is text; the sidecar would read this key and refuse it")
 	}
 	if IsShared(cm) && len(CopyName(cm.Name)) > maxNameLength {
-		errs.Addf("metadata.name", "is too long for a shared auth-config: its copies are named %s<name>, at most %d characters", inject.SharedPrefix, maxNameLength)
+		errs.Addf(
+			"metadata.name",
+			"is too long for a shared auth-config: its copies are named %s<name>, at most %d characters",
+			inject.SharedPrefix,
+			maxNameLength,
+		)
 	}
 	config, err := compile.Files(cm.Data, policy.Pod{})
 	if err != nil {

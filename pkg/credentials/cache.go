@@ -187,7 +187,10 @@ func (c *Cache) await(ctx context.Context, e *entry) (aws.Credentials, error) {
 		return e.credential, nil
 	}
 	if e.failure == nil {
-		return aws.Credentials{}, &Error{Kind: KindOther, cause: errors.New("STS gives credentials that have expired already")}
+		return aws.Credentials{}, &Error{
+			Kind:  KindOther,
+			cause: errors.New("STS gives credentials that have expired already"),
+		}
 	}
 	return aws.Credentials{}, e.failure
 }
@@ -230,7 +233,17 @@ func (c *Cache) exchange(ctx context.Context, token WebIdentity, session *RoleSe
 		}
 		result = string(kind)
 		// The role is for the operator; the caller is told the kind only.
-		slog.Warn("the exchange with STS failed", "role", session.Role.String(), "roleSession", session.Name, "kind", result, "error", err)
+		slog.Warn(
+			"the exchange with STS failed",
+			"role",
+			session.Role.String(),
+			"roleSession",
+			session.Name,
+			"kind",
+			result,
+			"error",
+			err,
+		)
 	}
 	c.observer.Exchanged(result, c.now().Sub(begun))
 	return credential, err
@@ -254,7 +267,13 @@ func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Ti
 // Renew replaces a credential that AWS refuses. When somebody else has replaced
 // it already it gives that one; within renewPause of the last renewal it fails
 // with ErrRenewedRecently.
-func (c *Cache) Renew(ctx context.Context, key Key, token WebIdentity, session *RoleSession, refused aws.Credentials) (aws.Credentials, error) {
+func (c *Cache) Renew(
+	ctx context.Context,
+	key Key,
+	token WebIdentity,
+	session *RoleSession,
+	refused aws.Credentials,
+) (aws.Credentials, error) {
 	e := c.entry(key)
 	e.mu.Lock()
 	now := c.now()

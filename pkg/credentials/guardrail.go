@@ -46,7 +46,11 @@ func SessionPolicy(guardrail authconfig.Guardrail, own string, policyARNs []stri
 		length += len(arn)
 	}
 	if length > maxPolicyLength {
-		return "", fmt.Errorf("inline session policy (guardrail included) and policyArns have %d characters; STS takes %d", length, maxPolicyLength)
+		return "", fmt.Errorf(
+			"inline session policy (guardrail included) and policyArns have %d characters; STS takes %d",
+			length,
+			maxPolicyLength,
+		)
 	}
 	return policy, nil
 }
@@ -70,7 +74,8 @@ func withGuardrail(own string, hasARNs bool) (string, error) {
 	switch document.Statement.Kind() {
 	case '[':
 		var list []jsontext.Value
-		if err := json.Unmarshal(document.Statement, &list); err != nil || slices.ContainsFunc(list, func(v jsontext.Value) bool { return v.Kind() != '{' }) {
+		if err := json.Unmarshal(document.Statement, &list); err != nil ||
+			slices.ContainsFunc(list, func(v jsontext.Value) bool { return v.Kind() != '{' }) {
 			return "", fmt.Errorf("is not an IAM policy: every Statement must be an object")
 		}
 		statements = statements[1 : len(statements)-1]

@@ -50,7 +50,9 @@ func (s *STS) region(name string) *sts.Client {
 			o.MaxBackoff = 300 * time.Millisecond
 			// A throttled call is not repeated at once: the client is told to
 			// come back.
-			o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(notWhenThrottled)}, retry.DefaultRetryables...)
+			o.Retryables = append(
+				[]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(notWhenThrottled)},
+				retry.DefaultRetryables...)
 		}),
 	}
 	if endpoint := configuredEndpoint(os.Getenv); endpoint != "" {
@@ -83,7 +85,8 @@ func envBool(name string) bool {
 }
 
 func notWhenThrottled(err error) aws.Ternary {
-	if kindOf(err) == KindUnavailable && (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err).Bool() {
+	if kindOf(err) == KindUnavailable &&
+		(retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err).Bool() {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
@@ -108,7 +111,9 @@ func (s *STS) Exchange(ctx context.Context, token string, session *RoleSession) 
 		return aws.Credentials{}, classify(err)
 	}
 	got := output.Credentials
-	if got == nil || aws.ToString(got.AccessKeyId) == "" || aws.ToString(got.SecretAccessKey) == "" || aws.ToString(got.SessionToken) == "" || got.Expiration == nil {
+	if got == nil || aws.ToString(got.AccessKeyId) == "" || aws.ToString(got.SecretAccessKey) == "" ||
+		aws.ToString(got.SessionToken) == "" ||
+		got.Expiration == nil {
 		return aws.Credentials{}, &Error{Kind: KindOther, cause: errIncomplete}
 	}
 	return aws.Credentials{

@@ -165,7 +165,9 @@ func explainTool(ctx context.Context, q *Question, caller *identity.Caller, role
 		return nil, err
 	}
 	decision := q.Config.Authorizer.Decide(ctx, authorize.Request{Message: message, Caller: authorize.Caller{
-		Principal: q.Config.Principal(caller), Server: upstream.Name, Host: upstream.URL.Hostname(), Role: role, Now: time.Now(),
+		Principal: q.Config.Principal(
+			caller,
+		), Server: upstream.Name, Host: upstream.URL.Hostname(), Role: role, Now: time.Now(),
 	}})
 	return &Decision{
 		Tool: q.Tool, Upstream: upstream.Name, Allowed: decision.Allowed, Enforced: !decision.NotEnforced,

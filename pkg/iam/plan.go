@@ -84,8 +84,19 @@ func NewPlan(config *authconfig.Config, options Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{config: config, options: options, issuer: issuer, audiences: audiences, plan: &Plan{Warnings: []string{}}, given: map[string]int{}, narrowed: map[string]int{}}
-	p.guarded = !slices.ContainsFunc(config.Upstreams, func(u authconfig.Upstream) bool { return u.Guardrail != authconfig.GuardrailMCPOnly })
+	p := &planner{
+		config:    config,
+		options:   options,
+		issuer:    issuer,
+		audiences: audiences,
+		plan:      &Plan{Warnings: []string{}},
+		given:     map[string]int{},
+		narrowed:  map[string]int{},
+	}
+	p.guarded = !slices.ContainsFunc(
+		config.Upstreams,
+		func(u authconfig.Upstream) bool { return u.Guardrail != authconfig.GuardrailMCPOnly },
+	)
 	if !config.AWSSTS.FallbackRole.IsZero() {
 		p.role(config.AWSSTS.FallbackRole)
 		p.given[config.AWSSTS.FallbackRole.String()]++
@@ -115,7 +126,8 @@ func issuerOf(config *authconfig.Config, flag string) (*url.URL, []string, error
 		return nil, nil, fmt.Errorf("--issuer %q is not spec.identity.oidc.issuer, %q", flag, text)
 	}
 	issuer, err := url.Parse(text)
-	if err != nil || issuer.Scheme != "https" || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" || issuer.User != nil {
+	if err != nil || issuer.Scheme != "https" || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" ||
+		issuer.User != nil {
 		return nil, nil, fmt.Errorf("the issuer %q is not an https URL that IAM takes", text)
 	}
 	return issuer, audiences, nil
@@ -225,7 +237,10 @@ func (p *planner) mapping(index int, m *authconfig.RoleMapping) error {
 		return fmt.Errorf("spec.awsSts.roleMappings[%d].sessionPolicy: %w", index, err)
 	}
 	for _, s := range statements {
-		if !slices.ContainsFunc(r.PermissionPolicy.Statement, func(v jsontext.Value) bool { return string(v) == string(s) }) {
+		if !slices.ContainsFunc(
+			r.PermissionPolicy.Statement,
+			func(v jsontext.Value) bool { return string(v) == string(s) },
+		) {
 			r.PermissionPolicy.Statement = append(r.PermissionPolicy.Statement, s)
 		}
 	}
@@ -297,7 +312,9 @@ func oneOrSeveral(values []string) any {
 func (p *planner) trust(account *Account) jsontext.Value {
 	conditions := conditions{"StringEquals": {p.audienceKey(): oneOrSeveral(p.audiences)}}
 	if p.config.Identity.Source == authconfig.SourceServiceAccount && p.options.Namespace != "" {
-		conditions["StringLike"] = map[string]any{p.issuerName() + ":sub": "system:serviceaccount:" + p.options.Namespace + ":*"}
+		conditions["StringLike"] = map[string]any{
+			p.issuerName() + ":sub": "system:serviceaccount:" + p.options.Namespace + ":*",
+		}
 	}
 	federated := p.issuerName()
 	if account.Provider != nil {
@@ -339,7 +356,9 @@ func agentCorePermission(u *authconfig.Upstream, account *Account) (action strin
 	}
 	if id, _, isGateway := strings.Cut(host, ".gateway.bedrock-agentcore."); isGateway {
 		return "bedrock-agentcore:InvokeGateway",
-			[]string{"arn:" + account.Partition + ":bedrock-agentcore:" + u.Region + ":" + account.ID + ":gateway/" + id}
+			[]string{
+				"arn:" + account.Partition + ":bedrock-agentcore:" + u.Region + ":" + account.ID + ":gateway/" + id,
+			}
 	}
 	if rest, isRuntime := strings.CutPrefix(u.URL.Path, "/runtimes/"); isRuntime && strings.HasPrefix(rest, "arn:") {
 		arn := strings.TrimSuffix(rest, "/invocations")
@@ -354,10 +373,16 @@ func (p *planner) finish() error {
 	for _, account := range p.plan.Accounts {
 		for _, r := range account.Roles {
 			if p.guarded {
-				r.PermissionPolicy.Statement = append(r.PermissionPolicy.Statement, jsontext.Value(credentials.DenyOutsideMCP))
+				r.PermissionPolicy.Statement = append(
+					r.PermissionPolicy.Statement,
+					jsontext.Value(credentials.DenyOutsideMCP),
+				)
 			}
 			if len(r.PermissionPolicy.Statement) == 0 {
-				return fmt.Errorf("nothing is known that the role %s would need: give its mapping a sessionPolicy", r.ARN)
+				return fmt.Errorf(
+					"nothing is known that the role %s would need: give its mapping a sessionPolicy",
+					r.ARN,
+				)
 			}
 		}
 		account.Commands = commands(account)
@@ -365,7 +390,10 @@ func (p *planner) finish() error {
 	for _, account := range p.plan.Accounts {
 		for _, r := range account.Roles {
 			if p.narrowed[r.ARN] > 0 && p.narrowed[r.ARN] < p.given[r.ARN] {
-				p.warnf("the role %s is also given without a session policy: such callers can do all that the session policies of its other mappings allow; use another role for them", r.ARN)
+				p.warnf(
+					"the role %s is also given without a session policy: such callers can do all that the session policies of its other mappings allow; use another role for them",
+					r.ARN,
+				)
 			}
 		}
 	}
@@ -376,11 +404,16 @@ func (p *planner) finish() error {
 		p.warnf("the issuer has a port; IAM takes no OIDC provider whose URL has one")
 	}
 	if !p.guarded {
-		p.warnf("not every upstream has guardrail mcpOnly, so the roles do not deny what comes past an AWS MCP server: a leaked credential can be used directly")
+		p.warnf(
+			"not every upstream has guardrail mcpOnly, so the roles do not deny what comes past an AWS MCP server: a leaked credential can be used directly",
+		)
 	}
 	if p.config.Identity.Source == authconfig.SourceBearer {
-		p.warnf("a trust policy sees issuer and audience, not groups: whoever holds a token for audience %s can ask STS for any of these roles without the sidecar; "+
-			"give each role only what everybody with such a token may do through MCP, or add conditions on sub", p.quotedAudiences())
+		p.warnf(
+			"a trust policy sees issuer and audience, not groups: whoever holds a token for audience %s can ask STS for any of these roles without the sidecar; "+
+				"give each role only what everybody with such a token may do through MCP, or add conditions on sub",
+			p.quotedAudiences(),
+		)
 	} else if p.options.Namespace == "" {
 		p.warnf("every service account of the cluster can get a token for audience %s and so these roles; "+
 			"add a StringLike condition on %s:sub to the trust policies", p.quotedAudiences(), p.issuerName())

@@ -23,15 +23,40 @@ const policyName = "countersign"
 func commands(a *Account) Commands {
 	var c Commands
 	if a.Provider != nil {
-		words := append([]string{"iam", "create-open-id-connect-provider", "--url", a.Provider.URL, "--client-id-list"}, a.Provider.ClientIDs...)
+		words := append(
+			[]string{"iam", "create-open-id-connect-provider", "--url", a.Provider.URL, "--client-id-list"},
+			a.Provider.ClientIDs...)
 		c.Create = append(c.Create, aws(words...))
-		c.RemoveProvider = []string{aws("iam", "delete-open-id-connect-provider", "--open-id-connect-provider-arn", a.Provider.ARN)}
+		c.RemoveProvider = []string{
+			aws("iam", "delete-open-id-connect-provider", "--open-id-connect-provider-arn", a.Provider.ARN),
+		}
 	}
 	for _, r := range a.Roles {
-		c.Create = append(c.Create,
-			aws("iam", "create-role", "--path", r.Path, "--role-name", r.Name, "--max-session-duration", strconv.Itoa(r.MaxSessionDuration),
-				"--assume-role-policy-document", compact(r.TrustPolicy)),
-			aws("iam", "put-role-policy", "--role-name", r.Name, "--policy-name", policyName, "--policy-document", compact(r.PermissionPolicy)))
+		c.Create = append(
+			c.Create,
+			aws(
+				"iam",
+				"create-role",
+				"--path",
+				r.Path,
+				"--role-name",
+				r.Name,
+				"--max-session-duration",
+				strconv.Itoa(r.MaxSessionDuration),
+				"--assume-role-policy-document",
+				compact(r.TrustPolicy),
+			),
+			aws(
+				"iam",
+				"put-role-policy",
+				"--role-name",
+				r.Name,
+				"--policy-name",
+				policyName,
+				"--policy-document",
+				compact(r.PermissionPolicy),
+			),
+		)
 		for _, arn := range r.ManagedPolicyARNs {
 			c.Create = append(c.Create, aws("iam", "attach-role-policy", "--role-name", r.Name, "--policy-arn", arn))
 			c.Remove = append(c.Remove, aws("iam", "detach-role-policy", "--role-name", r.Name, "--policy-arn", arn))
@@ -56,7 +81,8 @@ func aws(words ...string) string {
 }
 
 func shellQuote(word string) string {
-	plain := word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=+@,") == ""
+	plain := word != "" &&
+		strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=+@,") == ""
 	if plain {
 		return word
 	}
@@ -102,7 +128,9 @@ found=
 			b.WriteString("fi\n")
 		}
 	}
-	b.WriteString("\nif [ -z \"$found\" ]; then\n  echo \"nothing to $action in account $account\" >&2\n  exit 1\nfi\n")
+	b.WriteString(
+		"\nif [ -z \"$found\" ]; then\n  echo \"nothing to $action in account $account\" >&2\n  exit 1\nfi\n",
+	)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -113,7 +141,10 @@ func removeIfThere(a *Account) []string {
 	for _, r := range a.Roles {
 		lines = append(lines, "if "+aws("iam", "get-role", "--role-name", r.Name)+" >/dev/null 2>&1; then")
 		for _, arn := range r.ManagedPolicyARNs {
-			lines = append(lines, "  "+aws("iam", "detach-role-policy", "--role-name", r.Name, "--policy-arn", arn)+" || true")
+			lines = append(
+				lines,
+				"  "+aws("iam", "detach-role-policy", "--role-name", r.Name, "--policy-arn", arn)+" || true",
+			)
 		}
 		lines = append(lines,
 			"  "+aws("iam", "delete-role-policy", "--role-name", r.Name, "--policy-name", policyName)+" || true",
@@ -126,7 +157,15 @@ func removeIfThere(a *Account) []string {
 func createOrUpdate(a *Account) []string {
 	var lines []string
 	if p := a.Provider; p != nil {
-		lines = append(lines, "if "+aws("iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", p.ARN)+" >/dev/null 2>&1; then")
+		lines = append(
+			lines,
+			"if "+aws(
+				"iam",
+				"get-open-id-connect-provider",
+				"--open-id-connect-provider-arn",
+				p.ARN,
+			)+" >/dev/null 2>&1; then",
+		)
 		for _, client := range p.ClientIDs {
 			lines = append(lines, "  "+aws("iam", "add-client-id-to-open-id-connect-provider",
 				"--open-id-connect-provider-arn", p.ARN, "--client-id", client))
@@ -134,15 +173,50 @@ func createOrUpdate(a *Account) []string {
 		lines = append(lines, "else", "  "+a.Commands.Create[0], "fi")
 	}
 	for _, r := range a.Roles {
-		lines = append(lines,
+		lines = append(
+			lines,
 			"if "+aws("iam", "get-role", "--role-name", r.Name)+" >/dev/null 2>&1; then",
-			"  "+aws("iam", "update-assume-role-policy", "--role-name", r.Name, "--policy-document", compact(r.TrustPolicy)),
-			"  "+aws("iam", "update-role", "--role-name", r.Name, "--max-session-duration", strconv.Itoa(r.MaxSessionDuration)),
+			"  "+aws(
+				"iam",
+				"update-assume-role-policy",
+				"--role-name",
+				r.Name,
+				"--policy-document",
+				compact(r.TrustPolicy),
+			),
+			"  "+aws(
+				"iam",
+				"update-role",
+				"--role-name",
+				r.Name,
+				"--max-session-duration",
+				strconv.Itoa(r.MaxSessionDuration),
+			),
 			"else",
-			"  "+aws("iam", "create-role", "--path", r.Path, "--role-name", r.Name, "--max-session-duration", strconv.Itoa(r.MaxSessionDuration),
-				"--assume-role-policy-document", compact(r.TrustPolicy)),
+			"  "+aws(
+				"iam",
+				"create-role",
+				"--path",
+				r.Path,
+				"--role-name",
+				r.Name,
+				"--max-session-duration",
+				strconv.Itoa(r.MaxSessionDuration),
+				"--assume-role-policy-document",
+				compact(r.TrustPolicy),
+			),
 			"fi",
-			aws("iam", "put-role-policy", "--role-name", r.Name, "--policy-name", policyName, "--policy-document", compact(r.PermissionPolicy)))
+			aws(
+				"iam",
+				"put-role-policy",
+				"--role-name",
+				r.Name,
+				"--policy-name",
+				policyName,
+				"--policy-document",
+				compact(r.PermissionPolicy),
+			),
+		)
 		for _, arn := range r.ManagedPolicyARNs {
 			lines = append(lines, aws("iam", "attach-role-policy", "--role-name", r.Name, "--policy-arn", arn))
 		}

@@ -62,15 +62,18 @@ func (p *Plan) WriteCloudFormation(w io.Writer) error {
 			}})
 		}
 		for n, r := range a.Roles {
-			resources = append(resources, member{fmt.Sprintf("Role%d%s%s", n+1, notAlphanumeric.ReplaceAllString(r.Name, ""), a.ID), object{
-				{"Type", "AWS::IAM::Role"}, {"Condition", inAccount},
-				{"Properties", object{
-					{"RoleName", r.Name}, {"Path", r.Path}, {"MaxSessionDuration", r.MaxSessionDuration},
-					{"AssumeRolePolicyDocument", r.TrustPolicy},
-					{"Policies", []object{{{"PolicyName", policyName}, {"PolicyDocument", r.PermissionPolicy}}}},
-					{"ManagedPolicyArns", r.ManagedPolicyARNs},
+			resources = append(
+				resources,
+				member{fmt.Sprintf("Role%d%s%s", n+1, notAlphanumeric.ReplaceAllString(r.Name, ""), a.ID), object{
+					{"Type", "AWS::IAM::Role"}, {"Condition", inAccount},
+					{"Properties", object{
+						{"RoleName", r.Name}, {"Path", r.Path}, {"MaxSessionDuration", r.MaxSessionDuration},
+						{"AssumeRolePolicyDocument", r.TrustPolicy},
+						{"Policies", []object{{{"PolicyName", policyName}, {"PolicyDocument", r.PermissionPolicy}}}},
+						{"ManagedPolicyArns", r.ManagedPolicyARNs},
+					}},
 				}},
-			}})
+			)
 		}
 	}
 	text, err := json.Marshal(object{
@@ -115,18 +118,45 @@ data "aws_caller_identity" "current" {}
 		here := fmt.Sprintf("data.aws_caller_identity.current.account_id == %s", hclString(a.ID))
 		if a.Provider != nil {
 			fmt.Fprintf(&b, "\nresource \"aws_iam_openid_connect_provider\" \"countersign_%s\" {\n", a.ID)
-			fmt.Fprintf(&b, "  count          = var.create_provider && %s ? 1 : 0\n  url            = %s\n  client_id_list = %s\n}\n",
-				here, hclString(a.Provider.URL), hclStrings(a.Provider.ClientIDs))
+			fmt.Fprintf(
+				&b,
+				"  count          = var.create_provider && %s ? 1 : 0\n  url            = %s\n  client_id_list = %s\n}\n",
+				here,
+				hclString(a.Provider.URL),
+				hclStrings(a.Provider.ClientIDs),
+			)
 		}
 		for n, r := range a.Roles {
 			label := fmt.Sprintf("countersign_%s_%d", a.ID, n+1)
-			fmt.Fprintf(&b, "\nresource \"aws_iam_role\" %q {\n  count                = %s ? 1 : 0\n  name                 = %s\n  path                 = %s\n  max_session_duration = %d\n  assume_role_policy   = %s\n}\n",
-				label, here, hclString(r.Name), hclString(r.Path), r.MaxSessionDuration, heredoc(r.TrustPolicy))
-			fmt.Fprintf(&b, "\nresource \"aws_iam_role_policy\" %q {\n  count  = %s ? 1 : 0\n  name   = %q\n  role   = aws_iam_role.%s[0].id\n  policy = %s\n}\n",
-				label, here, policyName, label, heredoc(r.PermissionPolicy))
+			fmt.Fprintf(
+				&b,
+				"\nresource \"aws_iam_role\" %q {\n  count                = %s ? 1 : 0\n  name                 = %s\n  path                 = %s\n  max_session_duration = %d\n  assume_role_policy   = %s\n}\n",
+				label,
+				here,
+				hclString(r.Name),
+				hclString(r.Path),
+				r.MaxSessionDuration,
+				heredoc(r.TrustPolicy),
+			)
+			fmt.Fprintf(
+				&b,
+				"\nresource \"aws_iam_role_policy\" %q {\n  count  = %s ? 1 : 0\n  name   = %q\n  role   = aws_iam_role.%s[0].id\n  policy = %s\n}\n",
+				label,
+				here,
+				policyName,
+				label,
+				heredoc(r.PermissionPolicy),
+			)
 			for i, arn := range r.ManagedPolicyARNs {
-				fmt.Fprintf(&b, "\nresource \"aws_iam_role_policy_attachment\" \"%s_%d\" {\n  count      = %s ? 1 : 0\n  role       = aws_iam_role.%s[0].name\n  policy_arn = %s\n}\n",
-					label, i+1, here, label, hclString(arn))
+				fmt.Fprintf(
+					&b,
+					"\nresource \"aws_iam_role_policy_attachment\" \"%s_%d\" {\n  count      = %s ? 1 : 0\n  role       = aws_iam_role.%s[0].name\n  policy_arn = %s\n}\n",
+					label,
+					i+1,
+					here,
+					label,
+					hclString(arn),
+				)
 			}
 		}
 	}

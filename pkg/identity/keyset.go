@@ -112,7 +112,10 @@ func (k *keySet) run(ctx context.Context) {
 		wait := unknownKeyPause
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
-			_ = k.await(ctx, k.begin()) // logged where it is fetched
+			_ = k.await(
+				ctx,
+				k.begin(),
+			) //nolint:contextcheck // a fetch outlives who began it; its error is logged there
 		}
 		if left := keyRefresh - k.age(); left > 0 {
 			wait = left
@@ -170,7 +173,7 @@ var errKeysLater = errors.New("the issuer's keys were fetched a moment ago; a ne
 func (k *keySet) demand(ctx context.Context, seen *publishedKeys) error {
 	deadline := time.Now().Add(unknownKeyWait)
 	for {
-		done, left, err := k.tryDemand(seen)
+		done, left, err := k.tryDemand(seen) //nolint:contextcheck // a fetch outlives who began it
 		switch {
 		case err != nil || done == nil && left == 0:
 			return err

@@ -59,7 +59,8 @@ func (s *ServiceAccount) reload(now time.Time) (*tokenFile, error) {
 		return old, nil
 	}
 	info, err := os.Stat(s.path)
-	if err == nil && old != nil && os.SameFile(info, old.info) && info.ModTime().Equal(old.info.ModTime()) && info.Size() == old.info.Size() {
+	if err == nil && old != nil && os.SameFile(info, old.info) && info.ModTime().Equal(old.info.ModTime()) &&
+		info.Size() == old.info.Size() {
 		fresh := &tokenFile{caller: old.caller, info: old.info, checked: now}
 		s.current.Store(fresh)
 		return fresh, nil

@@ -36,9 +36,15 @@ func (i *injector) unfitPod() *Refusal {
 	_, isMirror := i.pod.Annotations[annotationMirror]
 	switch {
 	case isMirror:
-		return Refuse(CodeMirrorPod, "a mirror of a static Pod cannot be injected: the Pod itself runs from a file on its node")
+		return Refuse(
+			CodeMirrorPod,
+			"a mirror of a static Pod cannot be injected: the Pod itself runs from a file on its node",
+		)
 	case spec.HostNetwork:
-		return Refuse(CodeHostNetwork, "hostNetwork is true: a sidecar would take the traffic of the whole node; run the Pod in its own network")
+		return Refuse(
+			CodeHostNetwork,
+			"hostNetwork is true: a sidecar would take the traffic of the whole node; run the Pod in its own network",
+		)
 	case spec.OS != nil && spec.OS.Name == corev1.Windows || spec.NodeSelector[corev1.LabelOSStable] == string(corev1.Windows):
 		return Refuse(CodeWindowsPod, "the Pod is for Windows nodes; the sidecar runs on Linux only")
 	}
@@ -51,23 +57,37 @@ func (i *injector) unfitMode() *Refusal {
 	}
 	for _, host := range i.config.Hosts() {
 		if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
-			return Refuse(CodeUpstreamAddress,
+			return Refuse(
+				CodeUpstreamAddress,
 				"mode %s cannot intercept the upstream host %q of the auth-config %q: it is an address and not a name; use %s: loopback",
-				i.settings.mode, host, i.config.Name, AnnotationIntercept)
+				i.settings.mode,
+				host,
+				i.config.Name,
+				AnnotationIntercept,
+			)
 		}
 	}
 	if i.settings.mode != ModeRedirect {
 		return nil
 	}
 	if other := transparentProxy(i.pod, i.namespace); other != "" {
-		return Refuse(CodeTransparentProxy,
-			"mode redirect does not work beside another transparent proxy (%s): both would redirect the same traffic; use %s: hosts", other, AnnotationIntercept)
+		return Refuse(
+			CodeTransparentProxy,
+			"mode redirect does not work beside another transparent proxy (%s): both would redirect the same traffic; use %s: hosts",
+			other,
+			AnnotationIntercept,
+		)
 	}
 	const levelLabel = "pod-security.kubernetes.io/enforce"
 	if level := i.namespace.Labels[levelLabel]; level == "baseline" || level == "restricted" {
-		return Refuse(CodePodSecurityLevel,
+		return Refuse(
+			CodePodSecurityLevel,
 			"mode redirect needs an init container with NET_ADMIN, which the namespace %q (%s: %s) does not admit; use %s: hosts",
-			i.namespace.Name, levelLabel, level, AnnotationIntercept)
+			i.namespace.Name,
+			levelLabel,
+			level,
+			AnnotationIntercept,
+		)
 	}
 	return nil
 }
@@ -100,7 +120,12 @@ func (i *injector) takenContainer() *Refusal {
 		for _, c := range list.containers {
 			// Ours are init containers of an injected Pod.
 			if slices.Contains(reservedContainers, c.Name) && (!i.injected || list.field == "containers") {
-				return Refuse(CodeReservedContainer, "the Pod has a container %q in %s; that name is the sidecar's", c.Name, list.field)
+				return Refuse(
+					CodeReservedContainer,
+					"the Pod has a container %q in %s; that name is the sidecar's",
+					c.Name,
+					list.field,
+				)
 			}
 		}
 	}
@@ -118,12 +143,22 @@ func (i *injector) takenVolume() *Refusal {
 	for c := range i.userContainers() {
 		for _, m := range c.VolumeMounts {
 			if slices.Contains(reservedVolumes, m.Name) && !i.isOwnMount(&m) {
-				return Refuse(CodeReservedVolume, "the container %q mounts the volume %q; that volume is the sidecar's", c.Name, m.Name)
+				return Refuse(
+					CodeReservedVolume,
+					"the container %q mounts the volume %q; that volume is the sidecar's",
+					c.Name,
+					m.Name,
+				)
 			}
 		}
 		for _, d := range c.VolumeDevices {
 			if slices.Contains(reservedVolumes, d.Name) {
-				return Refuse(CodeReservedVolume, "the container %q uses the volume %q as a device; that volume is the sidecar's", c.Name, d.Name)
+				return Refuse(
+					CodeReservedVolume,
+					"the container %q uses the volume %q as a device; that volume is the sidecar's",
+					c.Name,
+					d.Name,
+				)
 			}
 		}
 	}
@@ -132,7 +167,8 @@ func (i *injector) takenVolume() *Refusal {
 
 // isOwnMount recognizes the one mount that an app's container gets from us.
 func (i *injector) isOwnMount(m *corev1.VolumeMount) bool {
-	return i.injected && m.Name == volumeCA && m.MountPath == mountCA && m.ReadOnly && m.SubPath == "" && m.SubPathExpr == ""
+	return i.injected && m.Name == volumeCA && m.MountPath == mountCA && m.ReadOnly && m.SubPath == "" &&
+		m.SubPathExpr == ""
 }
 
 // userContainers are all containers but ours. It is called where names are
@@ -154,12 +190,26 @@ func (i *injector) takenMount() *Refusal {
 	for c := range i.userContainers() {
 		for _, m := range c.VolumeMounts {
 			if isReservedPath(m.MountPath) && !i.isOwnMount(&m) {
-				return Refuse(CodeReservedMount, "the container %q mounts %q at %s; %s is the sidecar's", c.Name, m.Name, m.MountPath, mountRoot)
+				return Refuse(
+					CodeReservedMount,
+					"the container %q mounts %q at %s; %s is the sidecar's",
+					c.Name,
+					m.Name,
+					m.MountPath,
+					mountRoot,
+				)
 			}
 		}
 		for _, d := range c.VolumeDevices {
 			if isReservedPath(d.DevicePath) {
-				return Refuse(CodeReservedMount, "the container %q has %q at %s; %s is the sidecar's", c.Name, d.Name, d.DevicePath, mountRoot)
+				return Refuse(
+					CodeReservedMount,
+					"the container %q has %q at %s; %s is the sidecar's",
+					c.Name,
+					d.Name,
+					d.DevicePath,
+					mountRoot,
+				)
 			}
 		}
 	}
@@ -184,7 +234,9 @@ func (i *injector) takenUser() *Refusal {
 		switch {
 		case isReserved(context.RunAsUser):
 			return Refuse(CodeReservedUser, sentence, where, i.user)
-		case isReserved(context.RunAsGroup), isReserved(context.FSGroup), slices.Contains(context.SupplementalGroups, i.user):
+		case isReserved(context.RunAsGroup),
+			isReserved(context.FSGroup),
+			slices.Contains(context.SupplementalGroups, i.user):
 			return Refuse(CodeReservedUser, groupSentence, where, i.user)
 		}
 	}
@@ -212,9 +264,12 @@ func (i *injector) unknownUser() *Refusal {
 	}
 	for c := range i.userContainers() {
 		if c.SecurityContext == nil || c.SecurityContext.RunAsUser == nil {
-			return Refuse(CodeUserUnknown,
+			return Refuse(
+				CodeUserUnknown,
 				"the container %q does not say runAsUser: in mode redirect, where the sidecar's uid (%d) is one of the namespace's range, it could run as that",
-				c.Name, i.user)
+				c.Name,
+				i.user,
+			)
 		}
 	}
 	return nil
@@ -224,7 +279,12 @@ func (i *injector) takenPort() *Refusal {
 	for c := range i.userContainers() {
 		for _, p := range c.Ports {
 			if isTCP(&p) && slices.Contains(reservedPorts, p.ContainerPort) {
-				return Refuse(CodeReservedPort, "the container %q has the containerPort %d; that port is the sidecar's", c.Name, p.ContainerPort)
+				return Refuse(
+					CodeReservedPort,
+					"the container %q has the containerPort %d; that port is the sidecar's",
+					c.Name,
+					p.ContainerPort,
+				)
 			}
 		}
 	}
@@ -239,23 +299,37 @@ func isTCP(p *corev1.ContainerPort) bool { return p.Protocol == "" || p.Protocol
 func (i *injector) hostsClash() *Refusal {
 	for _, port := range i.config.Ports() {
 		if slices.ContainsFunc(reservedPorts, func(reserved int32) bool { return int(reserved) == port }) {
-			return Refuse(CodeReservedPort, "the auth-config %q has an upstream with the port %d, which is the sidecar's own: in mode hosts it cannot listen there; use %s: redirect or loopback",
-				i.config.Name, port, AnnotationIntercept)
+			return Refuse(
+				CodeReservedPort,
+				"the auth-config %q has an upstream with the port %d, which is the sidecar's own: in mode hosts it cannot listen there; use %s: redirect or loopback",
+				i.config.Name,
+				port,
+				AnnotationIntercept,
+			)
 		}
 	}
 	for c := range i.userContainers() {
 		for _, p := range c.Ports {
 			if isTCP(&p) && slices.Contains(i.config.Ports(), int(p.ContainerPort)) {
-				return Refuse(CodeUpstreamPort,
+				return Refuse(
+					CodeUpstreamPort,
 					"the container %q has the containerPort %d, which is an upstream's port in the auth-config %q: in mode hosts the sidecar listens there; use %s: redirect or loopback",
-					c.Name, p.ContainerPort, i.config.Name, AnnotationIntercept)
+					c.Name,
+					p.ContainerPort,
+					i.config.Name,
+					AnnotationIntercept,
+				)
 			}
 		}
 		for _, m := range c.VolumeMounts {
 			if path.Clean("/"+m.MountPath) == "/etc/hosts" {
-				return Refuse(CodeHostsFile,
+				return Refuse(
+					CodeHostsFile,
 					"the container %q mounts %q over /etc/hosts, where mode hosts points the upstreams' names to the sidecar; use %s: redirect or loopback",
-					c.Name, m.Name, AnnotationIntercept)
+					c.Name,
+					m.Name,
+					AnnotationIntercept,
+				)
 			}
 		}
 	}
@@ -277,8 +351,13 @@ func (i *injector) takenAlias() *Refusal {
 		}
 		for _, name := range alias.Hostnames {
 			if slices.Contains(hosts, strings.ToLower(strings.TrimSuffix(name, "."))) {
-				return Refuse(CodeUpstreamAlias, "spec.hostAliases points %q to %s, and it is an upstream's host in the auth-config %q",
-					name, alias.IP, i.config.Name)
+				return Refuse(
+					CodeUpstreamAlias,
+					"spec.hostAliases points %q to %s, and it is an upstream's host in the auth-config %q",
+					name,
+					alias.IP,
+					i.config.Name,
+				)
 			}
 		}
 	}
@@ -296,8 +375,14 @@ func (i *injector) sysctlClash() *Refusal {
 			continue
 		}
 		if start, err := strconv.Atoi(s.Value); err != nil || start > lowest {
-			return Refuse(CodeSysctl, "spec.securityContext.sysctls sets %s to %q, and the sidecar must listen on port %d; use %d or less",
-				s.Name, s.Value, lowest, lowest)
+			return Refuse(
+				CodeSysctl,
+				"spec.securityContext.sysctls sets %s to %q, and the sidecar must listen on port %d; use %d or less",
+				s.Name,
+				s.Value,
+				lowest,
+				lowest,
+			)
 		}
 	}
 	return nil

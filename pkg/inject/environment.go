@@ -42,10 +42,16 @@ func (i *injector) loopbackEnvironment() []corev1.EnvVar {
 			query = "?" + upstream.URL.RawQuery
 		}
 		if n == 0 {
-			environment = append(environment, corev1.EnvVar{Name: "AWS_MCP_URL", Value: envLiteral(loopbackURL + paths[0] + query)})
+			environment = append(
+				environment,
+				corev1.EnvVar{Name: "AWS_MCP_URL", Value: envLiteral(loopbackURL + paths[0] + query)},
+			)
 		}
 		name := "AWS_MCP_URL_" + strings.ToUpper(strings.ReplaceAll(upstream.Name, "-", "_"))
-		environment = append(environment, corev1.EnvVar{Name: name, Value: envLiteral(loopbackURL + paths[len(paths)-1] + query)})
+		environment = append(
+			environment,
+			corev1.EnvVar{Name: name, Value: envLiteral(loopbackURL + paths[len(paths)-1] + query)},
+		)
 	}
 	return environment
 }
@@ -72,7 +78,10 @@ func (i *injector) patchEnvironment(field string, index int, container *corev1.C
 	appendAll(&i.patch, missing, len(container.Env), "spec", field, index, "env")
 	var mounts []corev1.VolumeMount
 	for _, mount := range i.objects.mounts {
-		if !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == mount.Name }) {
+		if !slices.ContainsFunc(
+			container.VolumeMounts,
+			func(m corev1.VolumeMount) bool { return m.Name == mount.Name },
+		) {
 			mounts = append(mounts, mount)
 		}
 	}

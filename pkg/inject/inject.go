@@ -195,7 +195,14 @@ func (i *injector) patchSysctl() {
 	case context == nil:
 		i.patch.add(corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{*i.objects.sysctl}}, "spec", "securityContext")
 	case !slices.ContainsFunc(context.Sysctls, func(s corev1.Sysctl) bool { return isPortStart(s.Name) }):
-		appendAll(&i.patch, []corev1.Sysctl{*i.objects.sysctl}, len(context.Sysctls), "spec", "securityContext", "sysctls")
+		appendAll(
+			&i.patch,
+			[]corev1.Sysctl{*i.objects.sysctl},
+			len(context.Sysctls),
+			"spec",
+			"securityContext",
+			"sysctls",
+		)
 	}
 }
 

@@ -42,11 +42,26 @@ var namespaceSigns = []struct {
 	{meshSign{"istio-injection", []string{"enabled"}}, meshSign{"sidecar.istio.io/inject", []string{"false"}}},
 	{meshSign{"istio.io/rev", []string{"*"}}, meshSign{"sidecar.istio.io/inject", []string{"false"}}},
 	{meshSign{"istio.io/dataplane-mode", []string{"ambient"}}, meshSign{"istio.io/dataplane-mode", []string{"none"}}},
-	{meshSign{"linkerd.io/inject", []string{"enabled", "ingress"}}, meshSign{"linkerd.io/inject", []string{"disabled"}}},
-	{meshSign{"consul.hashicorp.com/transparent-proxy", []string{"true"}}, meshSign{"consul.hashicorp.com/connect-inject", []string{"false"}}},
-	{meshSign{"kuma.io/sidecar-injection", []string{"enabled", "true"}}, meshSign{"kuma.io/sidecar-injection", []string{"disabled", "false"}}},
-	{meshSign{"openservicemesh.io/sidecar-injection", []string{"enabled", "true", "yes"}}, meshSign{"openservicemesh.io/sidecar-injection", []string{"disabled", "false", "no"}}},
-	{meshSign{"appmesh.k8s.aws/sidecarInjectorWebhook", []string{"enabled"}}, meshSign{"appmesh.k8s.aws/sidecarInjectorWebhook", []string{"disabled"}}},
+	{
+		meshSign{"linkerd.io/inject", []string{"enabled", "ingress"}},
+		meshSign{"linkerd.io/inject", []string{"disabled"}},
+	},
+	{
+		meshSign{"consul.hashicorp.com/transparent-proxy", []string{"true"}},
+		meshSign{"consul.hashicorp.com/connect-inject", []string{"false"}},
+	},
+	{
+		meshSign{"kuma.io/sidecar-injection", []string{"enabled", "true"}},
+		meshSign{"kuma.io/sidecar-injection", []string{"disabled", "false"}},
+	},
+	{
+		meshSign{"openservicemesh.io/sidecar-injection", []string{"enabled", "true", "yes"}},
+		meshSign{"openservicemesh.io/sidecar-injection", []string{"disabled", "false", "no"}},
+	},
+	{
+		meshSign{"appmesh.k8s.aws/sidecarInjectorWebhook", []string{"enabled"}},
+		meshSign{"appmesh.k8s.aws/sidecarInjectorWebhook", []string{"disabled"}},
+	},
 }
 
 // in reports whether the labels or annotations show the sign.

@@ -67,8 +67,10 @@ func (i *injector) sidecar() corev1.Container {
 		ImagePullPolicy: i.options.ImagePullPolicy,
 		Args:            i.sidecarArguments(),
 		Env:             append(podFacts(), i.options.Env...),
-		Ports:           []corev1.ContainerPort{{Name: ContainerSidecar, ContainerPort: portAdmin, Protocol: corev1.ProtocolTCP}},
-		Resources:       i.settings.resources,
+		Ports: []corev1.ContainerPort{
+			{Name: ContainerSidecar, ContainerPort: portAdmin, Protocol: corev1.ProtocolTCP},
+		},
+		Resources: i.settings.resources,
 		// A native sidecar: ready before the next init container starts, and
 		// ended by kubelet after the last container.
 		RestartPolicy: ptr.To(corev1.ContainerRestartPolicyAlways),
@@ -103,7 +105,10 @@ func (i *injector) sidecarArguments() []string {
 		arguments = append(arguments, "--tls-listen="+strings.Join(addresses, ","))
 	case ModeRedirect:
 		port := strconv.Itoa(portRedirect)
-		arguments = append(arguments, "--redirect-listen="+net.JoinHostPort("127.0.0.1", port)+","+net.JoinHostPort("::1", port))
+		arguments = append(
+			arguments,
+			"--redirect-listen="+net.JoinHostPort("127.0.0.1", port)+","+net.JoinHostPort("::1", port),
+		)
 	case ModeLoopback:
 	}
 	if i.settings.mode != ModeLoopback {
@@ -134,7 +139,11 @@ func podFacts() []corev1.EnvVar {
 func (i *injector) sidecarMounts() []corev1.VolumeMount {
 	mounts := []corev1.VolumeMount{{Name: volumeConfig, MountPath: mountConfig, ReadOnly: true}}
 	if i.settings.mode != ModeLoopback {
-		mounts = append(mounts, corev1.VolumeMount{Name: volumeCA, MountPath: mountCA}, corev1.VolumeMount{Name: volumeCAKey, MountPath: mountCAKey})
+		mounts = append(
+			mounts,
+			corev1.VolumeMount{Name: volumeCA, MountPath: mountCA},
+			corev1.VolumeMount{Name: volumeCAKey, MountPath: mountCAKey},
+		)
 	}
 	if i.usesServiceAccount() {
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeToken, MountPath: mountToken, ReadOnly: true})
@@ -187,10 +196,12 @@ func (i *injector) usesServiceAccount() bool {
 }
 
 func (i *injector) volumes() []corev1.Volume {
-	volumes := []corev1.Volume{{Name: volumeConfig, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-		LocalObjectReference: corev1.LocalObjectReference{Name: i.config.ConfigMap},
-		DefaultMode:          ptr.To(corev1.ConfigMapVolumeSourceDefaultMode),
-	}}}}
+	volumes := []corev1.Volume{
+		{Name: volumeConfig, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: i.config.ConfigMap},
+			DefaultMode:          ptr.To(corev1.ConfigMapVolumeSourceDefaultMode),
+		}}},
+	}
 	if i.settings.mode != ModeLoopback {
 		volumes = append(volumes,
 			// Memory: what lies on a node's disk keeps a cluster autoscaler from
@@ -199,12 +210,18 @@ func (i *injector) volumes() []corev1.Volume {
 	}
 	if i.usesServiceAccount() {
 		account := i.config.Identity.ServiceAccount
-		volumes = append(volumes, corev1.Volume{Name: volumeToken, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-			DefaultMode: ptr.To(corev1.ProjectedVolumeSourceDefaultMode),
-			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-				Audience: account.Audience, ExpirationSeconds: ptr.To(int64(account.ExpirationSeconds)), Path: "token",
-			}}},
-		}}})
+		volumes = append(
+			volumes,
+			corev1.Volume{
+				Name: volumeToken,
+				VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+					DefaultMode: ptr.To(corev1.ProjectedVolumeSourceDefaultMode),
+					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+						Audience: account.Audience, ExpirationSeconds: ptr.To(int64(account.ExpirationSeconds)), Path: "token",
+					}}},
+				}},
+			},
+		)
 	}
 	if !i.usesServiceAccount() {
 		// MCP sessions outlive the container with the key that lies here.
@@ -227,7 +244,11 @@ func ConfigMapLabel(name string) string {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
-	return fmt.Sprintf("%s-%s", strings.TrimRight(name[:most-hashLength-1], "-."), hex.EncodeToString(sum[:])[:hashLength])
+	return fmt.Sprintf(
+		"%s-%s",
+		strings.TrimRight(name[:most-hashLength-1], "-."),
+		hex.EncodeToString(sum[:])[:hashLength],
+	)
 }
 
 // isRendered reports whether an object with this name is part of what the Pod

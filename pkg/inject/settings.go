@@ -46,7 +46,11 @@ func ConfigName(annotations map[string]string) (string, *Refusal) {
 		return "", badAnnotation(AnnotationAuthConfig, name, "is not the name of a ConfigMap")
 	}
 	if shared, ok := strings.CutPrefix(name, SharedPrefix); ok {
-		return "", badAnnotation(AnnotationAuthConfig, name, "names a copy; name the shared auth-config itself, "+shared)
+		return "", badAnnotation(
+			AnnotationAuthConfig,
+			name,
+			"names a copy; name the shared auth-config itself, "+shared,
+		)
 	}
 	return name, nil
 }
@@ -92,7 +96,11 @@ func (s *settings) readContainers(pod *corev1.Pod) *Refusal {
 	for name := range strings.SplitSeq(value, ",") {
 		name = strings.TrimSpace(name)
 		if slices.Contains(reservedContainers, name) || !hasContainer(pod, name) {
-			return badAnnotation(AnnotationContainers, value, "names "+quoted(name)+", which is not a container of the Pod")
+			return badAnnotation(
+				AnnotationContainers,
+				value,
+				"names "+quoted(name)+", which is not a container of the Pod",
+			)
 		}
 		s.containers = append(s.containers, name)
 	}
@@ -158,7 +166,14 @@ func (s *settings) fitLimit(name corev1.ResourceName, requestKey, limitKey strin
 	}
 	switch {
 	case asked[requestKey] && asked[limitKey]:
-		return Refuse(CodeResourcesContradict, "the annotation %s: %s is less than %s: %s", limitKey, limit.String(), requestKey, request.String())
+		return Refuse(
+			CodeResourcesContradict,
+			"the annotation %s: %s is less than %s: %s",
+			limitKey,
+			limit.String(),
+			requestKey,
+			request.String(),
+		)
 	case asked[limitKey]:
 		s.resources.Requests[name] = limit
 	default:

@@ -23,7 +23,13 @@ func sidecarUser(namespace Namespace, options *Options) (int64, *Refusal) {
 	}
 	first, last, ok := parseUIDRange(value)
 	if !ok || first >= last {
-		return 0, Refuse(CodeUIDRange, "the namespace %q has no second uid for the sidecar: %s is %q", namespace.Name, annotationUIDRange, value)
+		return 0, Refuse(
+			CodeUIDRange,
+			"the namespace %q has no second uid for the sidecar: %s is %q",
+			namespace.Name,
+			annotationUIDRange,
+			value,
+		)
 	}
 	return first + 1, nil
 }

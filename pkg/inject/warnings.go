@@ -14,7 +14,9 @@ func (i *injector) warnings() []string {
 	var warnings []string
 	warnf := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	if shared := i.pod.Spec.ShareProcessNamespace; shared != nil && *shared || i.pod.Spec.HostPID {
-		warnf("the containers share a process namespace: one that runs as root, or as the sidecar's uid, can read the sidecar's memory, with the caller's tokens and AWS credentials in it")
+		warnf(
+			"the containers share a process namespace: one that runs as root, or as the sidecar's uid, can read the sidecar's memory, with the caller's tokens and AWS credentials in it",
+		)
 	}
 	for c := range i.userContainers() {
 		if i.runsAsRoot(c) {
@@ -27,8 +29,12 @@ func (i *injector) warnings() []string {
 			warnf("the container %q has %s: it can get AWS credentials of its own, beside the sidecar", c.Name, name)
 		}
 		if i.bypassesByProxy(c) {
-			warnf("the container %q sends its traffic to a proxy (%s): add %s to NO_PROXY, else it never reaches the sidecar",
-				c.Name, strings.Join(proxyVariables(c, i.settings.mode), ", "), strings.Join(i.addressedHosts(), ","))
+			warnf(
+				"the container %q sends its traffic to a proxy (%s): add %s to NO_PROXY, else it never reaches the sidecar",
+				c.Name,
+				strings.Join(proxyVariables(c, i.settings.mode), ", "),
+				strings.Join(i.addressedHosts(), ","),
+			)
 		}
 	}
 	return warnings
@@ -66,14 +72,28 @@ func (i *injector) environmentWarnings(c *corev1.Container) []string {
 			continue
 		}
 		if len(i.objects.mounts) > 0 {
-			warnings = append(warnings, fmt.Sprintf("the container %q sets %s itself: what it names must hold the Pod's CA (%s), else calls to the upstreams fail",
-				c.Name, variable.Name, caFile))
+			warnings = append(
+				warnings,
+				fmt.Sprintf(
+					"the container %q sets %s itself: what it names must hold the Pod's CA (%s), else calls to the upstreams fail",
+					c.Name,
+					variable.Name,
+					caFile,
+				),
+			)
 		} else {
 			warnings = append(warnings, fmt.Sprintf("the container %q sets %s itself: the sidecar listens at %s", c.Name, variable.Name, variable.Value))
 		}
 	}
 	if len(c.EnvFrom) > 0 {
-		warnings = append(warnings, fmt.Sprintf("the container %q uses envFrom: of the variables in it, %s are overridden by ours", c.Name, strings.Join(names, ", ")))
+		warnings = append(
+			warnings,
+			fmt.Sprintf(
+				"the container %q uses envFrom: of the variables in it, %s are overridden by ours",
+				c.Name,
+				strings.Join(names, ", "),
+			),
+		)
 	}
 	return warnings
 }
@@ -105,7 +125,8 @@ func proxyVariables(c *corev1.Container, mode Mode) []string {
 	}
 	var names []string
 	for _, e := range c.Env {
-		if upper := strings.ToUpper(e.Name); (upper == wanted || upper == "ALL_PROXY") && (e.Value != "" || e.ValueFrom != nil) {
+		if upper := strings.ToUpper(e.Name); (upper == wanted || upper == "ALL_PROXY") &&
+			(e.Value != "" || e.ValueFrom != nil) {
 			names = append(names, e.Name)
 		}
 	}

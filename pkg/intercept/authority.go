@@ -51,7 +51,9 @@ const (
 
 // ErrOtherHosts means that the CA of this Pod was made for other host names: the
 // auth-config changed in a way that needs a new Pod.
-var ErrOtherHosts = errors.New("the upstreams' host names are not those that this Pod was made for; a new Pod is needed")
+var ErrOtherHosts = errors.New(
+	"the upstreams' host names are not those that this Pod was made for; a new Pod is needed",
+)
 
 // OpenAuthority reads the CA that an earlier run of the container left in dir,
 // or makes one.
@@ -113,7 +115,11 @@ func (a *Authority) create(dir string) error {
 	if err := atomicfile.Write(filepath.Join(dir, fileCertificate), a.PEM(), 0o600); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, fileKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)
+	return atomicfile.Write(
+		filepath.Join(dir, fileKey),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+		0o600,
+	)
 }
 
 func newSerial() (*big.Int, error) {

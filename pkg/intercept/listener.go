@@ -95,7 +95,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		return listener, nil
 	}
 	parsed, parseErr := netip.ParseAddrPort(address)
-	if parseErr == nil && parsed.Addr().Is6() && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
+	if parseErr == nil && parsed.Addr().Is6() &&
+		(errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
 		slog.Info("there is no IPv6 here", "listen", address)
 		return nil, nil
 	}

@@ -46,14 +46,27 @@ type Redirected struct {
 }
 
 // ListenRedirected listens on addresses that firewall rules redirect to.
-func ListenRedirected(ctx context.Context, addresses []string, authority *Authority, isUpstream func(host string, port int) bool) (*Redirected, error) {
+func ListenRedirected(
+	ctx context.Context,
+	addresses []string,
+	authority *Authority,
+	isUpstream func(host string, port int) bool,
+) (*Redirected, error) {
 	return listenRedirected(ctx, addresses, authority, isUpstream, originalDestination)
 }
 
-func listenRedirected(ctx context.Context, addresses []string, authority *Authority, isUpstream func(host string, port int) bool, destination func(*net.TCPConn) (netip.AddrPort, error)) (*Redirected, error) {
+func listenRedirected(
+	ctx context.Context,
+	addresses []string,
+	authority *Authority,
+	isUpstream func(host string, port int) bool,
+	destination func(*net.TCPConn) (netip.AddrPort, error),
+) (*Redirected, error) {
 	r := &Redirected{
 		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination, own: map[netip.AddrPort]bool{},
-		accepted: make(chan net.Conn), undecided: newUndecided(maxUndecided), passedOn: make(chan struct{}, maxPassedOn),
+		accepted: make(
+			chan net.Conn,
+		), undecided: newUndecided(maxUndecided), passedOn: make(chan struct{}, maxPassedOn),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, address := range addresses {

@@ -35,9 +35,18 @@ func (r *Rules) Apply() error {
 func explainRules(err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("the firewall rules cannot be written: the capability NET_ADMIN is missing; the namespace must admit it (Pod Security level privileged): %w", err)
-	case errors.Is(err, syscall.EPROTONOSUPPORT), errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.EAFNOSUPPORT), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("the firewall rules cannot be written: the node's kernel lacks nf_tables with NAT (nft_nat, nft_redir); use the mode hosts instead: %w", err)
+		return fmt.Errorf(
+			"the firewall rules cannot be written: the capability NET_ADMIN is missing; the namespace must admit it (Pod Security level privileged): %w",
+			err,
+		)
+	case errors.Is(err, syscall.EPROTONOSUPPORT),
+		errors.Is(err, syscall.EOPNOTSUPP),
+		errors.Is(err, syscall.EAFNOSUPPORT),
+		errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf(
+			"the firewall rules cannot be written: the node's kernel lacks nf_tables with NAT (nft_nat, nft_redir); use the mode hosts instead: %w",
+			err,
+		)
 	}
 	return fmt.Errorf("the firewall rules cannot be written: %w", err)
 }

@@ -27,7 +27,11 @@ type rendered struct {
 const fileRendered = "rendered.json"
 
 func renderedOf(config *authconfig.Config) rendered {
-	r := rendered{Hosts: slices.Sorted(slices.Values(config.Hosts())), Ports: config.Ports(), Source: config.Identity.Source}
+	r := rendered{
+		Hosts:  slices.Sorted(slices.Values(config.Hosts())),
+		Ports:  config.Ports(),
+		Source: config.Identity.Source,
+	}
 	if r.Source == authconfig.SourceServiceAccount {
 		r.ServiceAccount = config.Identity.ServiceAccount
 	}
@@ -54,7 +58,11 @@ func CheckRendered(dir string, config *authconfig.Config) error {
 	case err != nil:
 		return fmt.Errorf("read what was rendered: %w", err)
 	case !bytes.Equal(before, text):
-		return fmt.Errorf("the auth-config has changed in what was rendered into this Pod (upstream hosts and ports, identity.source, identity.serviceAccount): it was %s and is %s; a new Pod is needed", before, text)
+		return fmt.Errorf(
+			"the auth-config has changed in what was rendered into this Pod (upstream hosts and ports, identity.source, identity.serviceAccount): it was %s and is %s; a new Pod is needed",
+			before,
+			text,
+		)
 	}
 	return nil
 }

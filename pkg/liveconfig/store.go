@@ -121,8 +121,12 @@ func (s *Store) note(err error) {
 }
 
 var (
-	errPoliciesGone = errors.New("refused: all policies are gone but there was no authorization block to remove; every tool would be allowed")
-	errReachable    = errors.New("refused: identity.source serviceAccount needs a loopback --listen address, and loopback --tls-listen addresses, or it would lend its identity to the network")
+	errPoliciesGone = errors.New(
+		"refused: all policies are gone but there was no authorization block to remove; every tool would be allowed",
+	)
+	errReachable = errors.New(
+		"refused: identity.source serviceAccount needs a loopback --listen address, and loopback --tls-listen addresses, or it would lend its identity to the network",
+	)
 )
 
 func (s *Store) load(files authconfig.Files) error {
@@ -134,7 +138,8 @@ func (s *Store) load(files authconfig.Files) error {
 	if old != nil && old.Config.Hash == config.Hash {
 		return nil
 	}
-	if old != nil && old.Config.Authorizer.HasPolicies() && !config.Authorizer.HasPolicies() && !old.Config.HasAuthorizationBlock {
+	if old != nil && old.Config.Authorizer.HasPolicies() && !config.Authorizer.HasPolicies() &&
+		!old.Config.HasAuthorizationBlock {
 		return errPoliciesGone
 	}
 	if old != nil {
@@ -192,7 +197,15 @@ func announce(config *compile.Compiled) {
 	if config.Authorizer.LogOnly() {
 		slog.Warn("authorization.mode is logOnly: what policies deny is recorded and let pass")
 	}
-	slog.Info("auth-config in use", "hash", config.Hash, "upstreams", len(config.Upstreams), "policies", config.Authorizer.PolicyCount())
+	slog.Info(
+		"auth-config in use",
+		"hash",
+		config.Hash,
+		"upstreams",
+		len(config.Upstreams),
+		"policies",
+		config.Authorizer.PolicyCount(),
+	)
 }
 
 // Close ends background work. Call it when no request is served any longer.
@@ -203,6 +216,10 @@ func (s *Store) Close() {
 
 // Exchange implements credentials.Exchanger with the roots of the auth-config
 // in use.
-func (s *Store) Exchange(ctx context.Context, token string, session *credentials.RoleSession) (aws.Credentials, error) {
+func (s *Store) Exchange(
+	ctx context.Context,
+	token string,
+	session *credentials.RoleSession,
+) (aws.Credentials, error) {
 	return s.current.Load().sts.Exchange(ctx, token, session)
 }

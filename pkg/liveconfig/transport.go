@@ -24,7 +24,11 @@ const (
 )
 
 func newTransport(roots *x509.CertPool, options *Options) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: refuseOwnListeners(options.TLSListeners)}
+	dialer := &net.Dialer{
+		Timeout:   dialTimeout,
+		KeepAlive: 30 * time.Second,
+		Control:   refuseOwnListeners(options.TLSListeners),
+	}
 	dial := dialer.DialContext
 	if options.DialContext != nil {
 		dial = options.DialContext

@@ -240,5 +240,6 @@ func IsEmptyToolList(answer []byte) bool {
 			return len(said.Result.Tools) == 0 && said.Result.NextCursor == nil
 		}
 	}
-	return json.Unmarshal(answer, &said) == nil && said.Result.Tools != nil && len(said.Result.Tools) == 0 && said.Result.NextCursor == nil
+	return json.Unmarshal(answer, &said) == nil && said.Result.Tools != nil && len(said.Result.Tools) == 0 &&
+		said.Result.NextCursor == nil
 }

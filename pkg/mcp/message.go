@@ -305,7 +305,13 @@ func (r *Ref) read(d *jsontext.Decoder) error {
 
 // readSubscriptions reads params.notifications of subscriptions/listen.
 func (p *Params) readSubscriptions(d *jsontext.Decoder) error {
-	members := []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions", "taskIds"}
+	members := []string{
+		"toolsListChanged",
+		"promptsListChanged",
+		"resourcesListChanged",
+		"resourceSubscriptions",
+		"taskIds",
+	}
 	return readObject(d, "params.notifications", members, func(name string) error {
 		switch name {
 		case "resourceSubscriptions":

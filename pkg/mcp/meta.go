@@ -62,7 +62,11 @@ func setMeta(message []byte, m *Message, meta map[string]string) ([]byte, error)
 
 // setMember gives an object with one member changed, or added behind the others.
 // What is no object counts as an empty one.
-func setMember(object jsontext.Value, name string, change func(jsontext.Value) (jsontext.Value, error)) (jsontext.Value, error) {
+func setMember(
+	object jsontext.Value,
+	name string,
+	change func(jsontext.Value) (jsontext.Value, error),
+) (jsontext.Value, error) {
 	out, found := []byte{'{'}, false
 	add := func(quoted, value []byte) {
 		if len(out) > 1 {

@@ -39,7 +39,10 @@ func (s *paramHeaderSchema) collect(path []string, found []ParamHeader) []ParamH
 		at := append(path[:len(path):len(path)], name)
 		var header string
 		if property.Header.Kind() == '"' && json.Unmarshal(property.Header, &header) == nil && header != "" {
-			found = append(found, ParamHeader{Header: textproto.CanonicalMIMEHeaderKey("Mcp-Param-" + header), Path: at})
+			found = append(
+				found,
+				ParamHeader{Header: textproto.CanonicalMIMEHeaderKey("Mcp-Param-" + header), Path: at},
+			)
 		}
 		found = property.collect(at, found)
 	}
@@ -106,7 +109,8 @@ func sameNumber(argument, header string) bool {
 	if argument == header {
 		return true
 	}
-	if len(argument) > maxHeaderNumber || len(header) > maxHeaderNumber || strings.ContainsAny(argument+header, "eE/_") {
+	if len(argument) > maxHeaderNumber || len(header) > maxHeaderNumber ||
+		strings.ContainsAny(argument+header, "eE/_") {
 		return false
 	}
 	a, okA := new(big.Rat).SetString(argument)

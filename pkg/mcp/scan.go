@@ -337,8 +337,8 @@ func (s *scanner) valueStart(dst []byte, c byte) ([]byte, error) {
 	case !s.inResult && depth == s.base+1:
 		s.envelopeValueStart(depth, c)
 	}
-	switch {
-	case c == '{' || c == '[':
+	switch c {
+	case '{', '[':
 		if len(s.stack) == maxAnswerDepth {
 			return dst, ErrUnreadable
 		}
@@ -347,14 +347,14 @@ func (s *scanner) valueStart(dst []byte, c byte) ([]byte, error) {
 		if c == '[' {
 			s.state = expectValueOrEnd
 		}
-	case c == '"':
+	case '"':
 		s.state, s.isKey, s.naming = inString, false, false
-	case c == 't':
-		s.state, s.literal = inLiteral, "rue"
-	case c == 'f':
-		s.state, s.literal = inLiteral, "alse"
-	case c == 'n':
-		s.state, s.literal = inLiteral, "ull"
+	case 't':
+		s.state, s.literal = inLiteral, "true"[1:]
+	case 'f':
+		s.state, s.literal = inLiteral, "false"[1:]
+	case 'n':
+		s.state, s.literal = inLiteral, "null"[1:]
 	default:
 		next, ok := numberNext(0, c)
 		if !ok {

@@ -40,7 +40,12 @@ func parseClaims(text []byte) (map[string]claimType, authconfig.Errors) {
 		switch typ {
 		case claimLong, claimString, claimBool, claimStrings:
 		default:
-			errs.Addf(authconfig.FileClaims, "claim %q: %q is not Long, String, Bool or Set<String>", name, string(typ))
+			errs.Addf(
+				authconfig.FileClaims,
+				"claim %q: %q is not Long, String, Bool or Set<String>",
+				name,
+				string(typ),
+			)
 		}
 	}
 	return declared, errs
@@ -82,7 +87,10 @@ func (s *Set) Declare(p *Principal, claims map[string]any) {
 		typed, ok := claimValue(value, typ)
 		if !ok {
 			p.mismatches = append(p.mismatches, mismatch{
-				path: []string{"claims", name}, why: "is not a " + string(typ) + ", as claims.json declares it", onlyForbids: true,
+				path: []string{
+					"claims",
+					name,
+				}, why: "is not a " + string(typ) + ", as claims.json declares it", onlyForbids: true,
 			})
 			continue
 		}

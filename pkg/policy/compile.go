@@ -70,7 +70,8 @@ func (s *Set) LogOnly() bool { return s.logOnly }
 
 // NamesGroups reports whether some policy reads which groups a caller is in.
 func (s *Set) NamesGroups() bool {
-	return s != nil && slices.ContainsFunc(s.policies, func(p namedPolicy) bool { return namesType(policyAST(p.policy), typeGroup) })
+	return s != nil &&
+		slices.ContainsFunc(s.policies, func(p namedPolicy) bool { return namesType(policyAST(p.policy), typeGroup) })
 }
 
 // namesType reports whether a policy names an entity of the type, or the type.
@@ -113,7 +114,13 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	set = &Set{targets: targets, pod: pod.record(), static: types.EntityMap{}, forbids: map[cedar.PolicyID]bool{}, templates: map[string]policyList{}}
+	set = &Set{
+		targets:   targets,
+		pod:       pod.record(),
+		static:    types.EntityMap{},
+		forbids:   map[cedar.PolicyID]bool{},
+		templates: map[string]policyList{},
+	}
 	if config.Tools != nil {
 		tools, toolErrs := parseTools(config.Tools)
 		errs = append(errs, toolErrs...)
@@ -243,7 +250,11 @@ func parseError(file string, err error) authconfig.Error {
 	}
 	line, _ := strconv.Atoi(m[1])
 	column, _ := strconv.Atoi(m[2])
-	return authconfig.Error{Path: file, Position: authconfig.Position{Line: line, Column: column}, Message: "parse error: " + m[3]}
+	return authconfig.Error{
+		Path:     file,
+		Position: authconfig.Position{Line: line, Column: column},
+		Message:  "parse error: " + m[3],
+	}
 }
 
 func policyAST(p *cedar.Policy) *ast.Policy { return (*ast.Policy)(p.AST()) }

@@ -66,7 +66,10 @@ func otherTool(p *ast.Policy) string {
 	if all || slices.Contains(named, string(resource.Entity.ID)) {
 		return ""
 	}
-	return fmt.Sprintf("the action of a call bears the name of its tool, so none of its actions has the resource %s", resource.Entity)
+	return fmt.Sprintf(
+		"the action of a call bears the name of its tool, so none of its actions has the resource %s",
+		resource.Entity,
+	)
 }
 
 // otherCaller finds a scope whose principal is of a kind that this auth-config's
@@ -139,7 +142,12 @@ func isFalse(v *validate.Validator, p *ast.Policy, tool *string) bool {
 	}
 	probe := *p
 	condition := overApproximated(joined(p), tool)
-	illTyped := ast.NodeTypeLessThan{BinaryNode: ast.BinaryNode{Left: ast.NodeValue{Value: types.String("")}, Right: ast.NodeValue{Value: types.Long(0)}}}
+	illTyped := ast.NodeTypeLessThan{
+		BinaryNode: ast.BinaryNode{
+			Left:  ast.NodeValue{Value: types.String("")},
+			Right: ast.NodeValue{Value: types.Long(0)},
+		},
+	}
 	probe.Conditions = []ast.ConditionType{{
 		Condition: ast.ConditionWhen, Body: ast.NodeTypeAnd{BinaryNode: ast.BinaryNode{Left: condition, Right: illTyped}},
 	}}
@@ -218,7 +226,9 @@ func overApproximated(n ast.IsNode, tool *string) ast.IsNode {
 
 // anyBoolean is an expression that may be true or false for all that a type checker
 // knows.
-var anyBoolean = ast.NodeTypeEquals{BinaryNode: ast.BinaryNode{Left: contextString("server"), Right: contextString("role")}}
+var anyBoolean = ast.NodeTypeEquals{
+	BinaryNode: ast.BinaryNode{Left: contextString("server"), Right: contextString("role")},
+}
 
 func contextString(attribute types.String) ast.IsNode {
 	return ast.NodeTypeAccess{StrOpNode: ast.StrOpNode{Arg: ast.NodeTypeVariable{Name: "context"}, Value: attribute}}
@@ -251,7 +261,9 @@ func comparison(b ast.BinaryNode, tool *string) (equal, known bool) {
 	}
 	switch name.Name {
 	case "action":
-		return uid.Type == typeAction && string(uid.ID) == *tool, uid.Type == typeAction && !IsReservedTool(string(uid.ID))
+		return uid.Type == typeAction &&
+				string(uid.ID) == *tool, uid.Type == typeAction &&
+				!IsReservedTool(string(uid.ID))
 	case "resource":
 		return uid.Type == typeTool && string(uid.ID) == *tool, uid.Type == typeTool
 	}

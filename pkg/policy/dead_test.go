@@ -96,7 +96,7 @@ func randomCondition(r *rand.Rand, depth int) string {
 // requests: one that was said never to apply must not decide any of them.
 func TestNoPolicyThatAppliesIsEverCalledDead(t *testing.T) {
 	const seed = 20261125
-	r := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // it has to be the same in every run
+	r := rand.New(rand.NewPCG(seed, seed))
 	actions := []string{`action`, `action in MCP::Action::"CallTool"`, `action == MCP::Action::"a"`, `action in [MCP::Action::"a", MCP::Action::"b"]`}
 	resources := []string{`resource`, `resource == MCP::Tool::"a"`, `resource == MCP::Tool::"b"`, `resource in MCP::Server::"aws"`, `resource is MCP::Tool`}
 	claims := map[string]any{"dept": "finance", "level": int64(5)}

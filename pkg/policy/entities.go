@@ -52,7 +52,12 @@ func parseEntities(text []byte) (types.EntityMap, ownTypes, authconfig.Errors) {
 			continue
 		}
 		if isRequestType(uid.Type) {
-			errs.Addf(authconfig.FileEntities, "%s: entities of type %s come from requests and cannot be static", uid, uid.Type)
+			errs.Addf(
+				authconfig.FileEntities,
+				"%s: entities of type %s come from requests and cannot be static",
+				uid,
+				uid.Type,
+			)
 			continue
 		}
 		if err := own.observe(entities[uid]); err != nil {
@@ -79,7 +84,11 @@ var builtInToolAttributes = []types.String{"name", "readOnly", "destructive", "i
 func (o ownTypes) observeTool(tool types.Entity) error {
 	for parent := range tool.Parents.All() {
 		if parent.Type != typeToolGroup {
-			return fmt.Errorf("cannot be in %s: a tool is in its server, and in groups of type %s", parent, typeToolGroup)
+			return fmt.Errorf(
+				"cannot be in %s: a tool is in its server, and in groups of type %s",
+				parent,
+				typeToolGroup,
+			)
 		}
 	}
 	for name := range tool.Attributes.All() {

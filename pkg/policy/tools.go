@@ -225,7 +225,8 @@ func typeOfSchema(text jsontext.Value) *argumentType {
 	if branch := soleBranch(append(schema.AnyOf, schema.OneOf...)); len(schema.Type) == 0 && branch != nil {
 		return typeOfSchema(branch)
 	}
-	if len(schema.Type) == 0 && len(schema.Enum) > 0 && !slices.ContainsFunc(schema.Enum, func(v jsontext.Value) bool { return v.Kind() != '"' }) {
+	if len(schema.Type) == 0 && len(schema.Enum) > 0 &&
+		!slices.ContainsFunc(schema.Enum, func(v jsontext.Value) bool { return v.Kind() != '"' }) {
 		return &argumentType{kind: kindString}
 	}
 	switch soleType(schema.Type) {

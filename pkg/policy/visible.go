@@ -39,7 +39,12 @@ func (s *Set) CouldReadTemplate(ctx context.Context, r Request) Decision {
 	})
 }
 
-func (s *Set) partial(ctx context.Context, policies policyList, entities *requestEntities, request batch.Request) Decision {
+func (s *Set) partial(
+	ctx context.Context,
+	policies policyList,
+	entities *requestEntities,
+	request batch.Request,
+) Decision {
 	var result Decision
 	err := batch.Authorize(ctx, policies, entities, request, func(r batch.Result) error {
 		result = s.decision(r.Decision, &r.Diagnostic)
@@ -76,7 +81,8 @@ func reachesResources(p *ast.Policy, server types.EntityUID, static types.Entity
 	permits := p.Effect == ast.EffectPermit
 	inServer := func(uid types.EntityUID) bool {
 		// A resource can be in itself: that is one resource, not all of them.
-		return permits && uid.Type == typeResource || isWithin(server, uid, func(uid types.EntityUID) types.EntityUIDSet { return static[uid].Parents })
+		return permits && uid.Type == typeResource ||
+			isWithin(server, uid, func(uid types.EntityUID) types.EntityUIDSet { return static[uid].Parents })
 	}
 	switch s := p.Resource.(type) {
 	case ast.ScopeTypeAll:

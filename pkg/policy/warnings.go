@@ -16,17 +16,38 @@ func (s *Set) warn(upstreams []authconfig.Upstream) []string {
 	for _, p := range s.policies {
 		source := policyAST(p.policy)
 		if scope, ok := source.Action.(ast.ScopeTypeEq); ok && scope.Entity == callToolUID {
-			warnings = append(warnings, fmt.Sprintf("policy %s: action == %s matches no call, because each tool has an action of its own: write action in %s",
-				p.id, callToolUID, callToolUID))
+			warnings = append(
+				warnings,
+				fmt.Sprintf(
+					"policy %s: action == %s matches no call, because each tool has an action of its own: write action in %s",
+					p.id,
+					callToolUID,
+					callToolUID,
+				),
+			)
 		}
 		for _, name := range s.undeclaredArguments(source) {
-			warnings = append(warnings, fmt.Sprintf("policy %s: no tool that it is about declares the argument %q in %s", p.id, name, authconfig.FileTools))
+			warnings = append(
+				warnings,
+				fmt.Sprintf(
+					"policy %s: no tool that it is about declares the argument %q in %s",
+					p.id,
+					name,
+					authconfig.FileTools,
+				),
+			)
 		}
 		for _, name := range s.unknownTools(source) {
-			warnings = append(warnings, fmt.Sprintf("policy %s names the tool %q, which %s does not have", p.id, name, authconfig.FileTools))
+			warnings = append(
+				warnings,
+				fmt.Sprintf("policy %s names the tool %q, which %s does not have", p.id, name, authconfig.FileTools),
+			)
 		}
 		for _, server := range s.unknownServers(source, upstreams) {
-			warnings = append(warnings, fmt.Sprintf("policy %s: %s is neither an upstream nor in %s", p.id, server, authconfig.FileEntities))
+			warnings = append(
+				warnings,
+				fmt.Sprintf("policy %s: %s is neither an upstream nor in %s", p.id, server, authconfig.FileEntities),
+			)
 		}
 	}
 	return warnings
@@ -61,7 +82,10 @@ func (s *Set) unknownTools(p *ast.Policy) []string {
 	if s.tools == nil {
 		return nil
 	}
-	return slices.DeleteFunc(namedTools(p), func(name string) bool { return s.tools[name] != nil || IsReservedTool(name) })
+	return slices.DeleteFunc(
+		namedTools(p),
+		func(name string) bool { return s.tools[name] != nil || IsReservedTool(name) },
+	)
 }
 
 // isInput reports whether it is the expression context.input.

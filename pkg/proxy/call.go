@@ -40,7 +40,7 @@ type call struct {
 	// events is the answer where it is a stream of them; listens holds the
 	// mcp.ListKinds of a subscription once it is acknowledged.
 	events  *eventStream
-	listens atomic.Uint32
+	listens atomic.Value
 
 	outcome outcome
 	// id names the call in its records and errors; see requestID.
@@ -130,7 +130,17 @@ func (c *call) fail(f *failure) {
 		}
 	}
 	if f.status >= http.StatusInternalServerError {
-		slog.Warn("a request could not be served", "upstream", c.upstream.Name, "status", f.status, "reason", f.reason, "answer", f.message)
+		slog.Warn(
+			"a request could not be served",
+			"upstream",
+			c.upstream.Name,
+			"status",
+			f.status,
+			"reason",
+			f.reason,
+			"answer",
+			f.message,
+		)
 	}
 }
 

@@ -23,16 +23,25 @@ const (
 // one of AWS's own servers. Under throttling these answer with an empty list, as
 // if there were no tools.
 func (c *call) asksForTools() bool {
-	return c.upstream.IsManagedByAWS() && c.messages != nil && !c.messages.Batch && mcp.AsksForFirstTools(&c.messages.Messages[0])
+	return c.upstream.IsManagedByAWS() && c.messages != nil && !c.messages.Batch &&
+		mcp.AsksForFirstTools(&c.messages.Messages[0])
 }
 
 // repeatIfEmpty asks once more when the answer is a list without a tool.
-func (c *call) repeatIfEmpty(ctx context.Context, answer *http.Response, again func() (*http.Response, *failure)) (*http.Response, *failure) {
+func (c *call) repeatIfEmpty(
+	ctx context.Context,
+	answer *http.Response,
+	again func() (*http.Response, *failure),
+) (*http.Response, *failure) {
 	if answer.StatusCode != http.StatusOK || !startsEmpty(answer) {
 		return answer, nil
 	}
 	c.server.options.Metrics.EmptyList(c.upstream.Name)
-	slog.Warn("the upstream's list of tools is empty, as under throttling; it is asked once more", "upstream", c.upstream.Name)
+	slog.Warn(
+		"the upstream's list of tools is empty, as under throttling; it is asked once more",
+		"upstream",
+		c.upstream.Name,
+	)
 	pause := time.NewTimer(emptyListPause)
 	defer pause.Stop()
 	select {

@@ -95,11 +95,21 @@ func noRole(message string) *failure {
 }
 
 func deniedBySTS() *failure {
-	return refused(http.StatusForbidden, codeAWSDenied, reasonSTSDenied, "AWS STS denies the role that is mapped to this caller")
+	return refused(
+		http.StatusForbidden,
+		codeAWSDenied,
+		reasonSTSDenied,
+		"AWS STS denies the role that is mapped to this caller",
+	)
 }
 
 func deniedByAWS() *failure {
-	return refused(http.StatusForbidden, codeAWSDenied, reasonAWSDenied, "AWS denies access to the role of this caller")
+	return refused(
+		http.StatusForbidden,
+		codeAWSDenied,
+		reasonAWSDenied,
+		"AWS denies access to the role of this caller",
+	)
 }
 
 // deniedByPolicy leaves to the record which policies it was.
@@ -128,11 +138,19 @@ func unknownSession() *failure {
 }
 
 func forbiddenOrigin() *failure {
-	return &failure{status: http.StatusForbidden, code: codeOrigin, message: "requests of another Origin are not served"}
+	return &failure{
+		status:  http.StatusForbidden,
+		code:    codeOrigin,
+		message: "requests of another Origin are not served",
+	}
 }
 
 func forbiddenHost() *failure {
-	return &failure{status: http.StatusForbidden, code: codeOrigin, message: "the Host header must be a loopback address"}
+	return &failure{
+		status:  http.StatusForbidden,
+		code:    codeOrigin,
+		message: "the Host header must be a loopback address",
+	}
 }
 
 func misdirected() *failure {
@@ -146,16 +164,31 @@ func notFound(message string) *failure {
 }
 
 func methodNotAllowed(allowed string) *failure {
-	return &failure{status: http.StatusMethodNotAllowed, code: codeMethodNotAllowed, message: "the method must be " + allowed}
+	return &failure{
+		status:  http.StatusMethodNotAllowed,
+		code:    codeMethodNotAllowed,
+		message: "the method must be " + allowed,
+	}
 }
 
 // malformed is a body that is no message.
 func malformed(bad *mcp.InvalidMessageError) *failure {
-	return &failure{status: http.StatusBadRequest, code: bad.Code, id: bad.ID, message: bad.Reason, reason: reasonInvalid}
+	return &failure{
+		status:  http.StatusBadRequest,
+		code:    bad.Code,
+		id:      bad.ID,
+		message: bad.Reason,
+		reason:  reasonInvalid,
+	}
 }
 
 func invalid(message string) *failure {
-	return &failure{status: http.StatusBadRequest, code: mcp.CodeInvalidRequest, message: message, reason: reasonInvalid}
+	return &failure{
+		status:  http.StatusBadRequest,
+		code:    mcp.CodeInvalidRequest,
+		message: message,
+		reason:  reasonInvalid,
+	}
 }
 
 func bodyTooLarge(limit int64) *failure {
@@ -210,7 +243,12 @@ func upstreamStatus(status int) *failure {
 }
 
 func internalError(message string) *failure {
-	return &failure{status: http.StatusInternalServerError, code: mcp.CodeInternal, message: message, reason: reasonInternal}
+	return &failure{
+		status:  http.StatusInternalServerError,
+		code:    mcp.CodeInternal,
+		message: message,
+		reason:  reasonInternal,
+	}
 }
 
 // misconfiguredProvider is what a login cannot mend: AWS IAM does not know the

@@ -55,7 +55,11 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 
 // sendSigned sends the request, and once more with a new credential where AWS
 // refuses the one that it was signed with.
-func (c *call) sendSigned(ctx context.Context, header http.Header, credential *aws.Credentials) (*http.Response, *failure) {
+func (c *call) sendSigned(
+	ctx context.Context,
+	header http.Header,
+	credential *aws.Credentials,
+) (*http.Response, *failure) {
 	session, key := c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
 	answer, f := c.send(ctx, header, *credential)
 	if f != nil {
@@ -221,8 +225,15 @@ func (c *call) credentialFailure(err error) *failure {
 	case credentials.KindUnavailable:
 		return unavailable("AWS credentials cannot be had now")
 	case credentials.KindIdentityProvider:
-		slog.Error("AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences and the role's trust policy",
-			"role", c.plan.Role, "issuer", c.caller.Issuer, "error", err)
+		slog.Error(
+			"AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences and the role's trust policy",
+			"role",
+			c.plan.Role,
+			"issuer",
+			c.caller.Issuer,
+			"error",
+			err,
+		)
 		return misconfiguredProvider()
 	}
 	return internalError("AWS credentials cannot be had")

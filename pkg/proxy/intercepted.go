@@ -57,5 +57,6 @@ func isForConnection(header, serverName string, port int) bool {
 	if err != nil {
 		host, headerPort = header, "443"
 	}
-	return strings.EqualFold(strings.TrimSuffix(host, "."), strings.TrimSuffix(serverName, ".")) && headerPort == strconv.Itoa(port)
+	return strings.EqualFold(strings.TrimSuffix(host, "."), strings.TrimSuffix(serverName, ".")) &&
+		headerPort == strconv.Itoa(port)
 }

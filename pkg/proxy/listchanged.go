@@ -23,7 +23,7 @@ func (n answerNotes) Capabilities(capabilities jsontext.Value) {
 // Message implements mcp.AnswerNotes.
 func (n answerNotes) Message(method string, params jsontext.Value) {
 	if lists, ok := mcp.AcknowledgedLists(method, params); ok && n.messages != nil && !n.messages.Batch {
-		n.listens.Store(uint32(lists & n.messages.Messages[0].Params.Lists))
+		n.listens.Store(lists & n.messages.Messages[0].Params.Lists)
 	}
 }
 
@@ -72,12 +72,17 @@ func (l *listeners) tell() {
 	newest := map[heard]*call{}
 	for c := range l.open {
 		if c.messages != nil {
-			if lists := mcp.ListKinds(c.listens.Load()); lists != 0 {
+			if lists, _ := c.listens.Load().(mcp.ListKinds); lists != 0 {
 				go c.events.insert(mcp.AppendListChanged(nil, lists, c.messages.Messages[0].ID))
 			}
 			continue
 		}
-		key := heard{upstream: c.upstream.Key, issuer: c.caller.Issuer, subject: c.caller.Subject, session: c.session.upstream}
+		key := heard{
+			upstream: c.upstream.Key,
+			issuer:   c.caller.Issuer,
+			subject:  c.caller.Subject,
+			session:  c.session.upstream,
+		}
 		if key.session == "" {
 			key.stream = c
 		}

@@ -55,7 +55,8 @@ var repeatable = map[string]bool{"Accept": true, "Tracestate": true, "Baggage": 
 // could take different ones.
 func (c *call) checkHeaders() *failure {
 	for name, values := range c.r.Header {
-		if len(values) > 1 && (isRelayed(name) || c.upstream.Headers.Allow[name] || name == "Content-Type") && !repeatable[name] {
+		if len(values) > 1 && (isRelayed(name) || c.upstream.Headers.Allow[name] || name == "Content-Type") &&
+			!repeatable[name] {
 			return invalid("the header " + name + " is repeated")
 		}
 	}
@@ -81,21 +82,6 @@ func isPlainJSON(contentType string) bool {
 	kind, parameters, err := mime.ParseMediaType(contentType)
 	charset, has := parameters["charset"]
 	return err == nil && kind == "application/json" && (!has || strings.EqualFold(charset, "utf-8"))
-}
-
-// mediaType is the Content-Type without parameters, or empty.
-func mediaType(header http.Header) string {
-	value := header.Get("Content-Type")
-	switch value {
-	case "application/json", "text/event-stream":
-		// As nearly all are.
-		return value
-	}
-	parsed, _, err := mime.ParseMediaType(value)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		return ""
-	}
-	return parsed
 }
 
 func (c *call) readBody() *failure {

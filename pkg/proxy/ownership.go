@@ -10,7 +10,7 @@ import (
 const (
 	maxOwned          = 10_000
 	maxOwnedPerCaller = 256
-	// maxOwnedID bounds a session or task id, in bytes.
+	// maxOwnedID bounds a task id, in bytes.
 	maxOwnedID = 512
 )
 
@@ -20,7 +20,7 @@ type owner struct {
 	subject string
 }
 
-// ownedID is a session or task id; ids are the upstream's own.
+// ownedID is a task id; ids are the upstream's own.
 type ownedID struct {
 	upstream string
 	id       string
@@ -97,13 +97,4 @@ func (o *ownership) holds(id ownedID, by owner) bool {
 		mine.Get(id)
 	}
 	return true
-}
-
-// release forgets id when the caller holds it.
-func (o *ownership) release(id ownedID, by owner) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if holder, held := o.owners.Peek(id); held && holder == by {
-		o.owners.Remove(id)
-	}
 }

@@ -72,12 +72,16 @@ func checkAnswer(answer *http.Response) (kind string, f *failure) {
 	if len(types) > 1 || len(types) == 1 && strings.Contains(types[0], ",") {
 		return "", badGateway("the upstream's answer has several media types")
 	}
-	if len(types) == 0 {
+	switch {
+	case len(types) == 0:
 		return "", nil
+	case types[0] == typeJSON || types[0] == typeEvents:
+		// As nearly all are.
+		return types[0], nil
 	}
 	kind, _, err := mime.ParseMediaType(types[0])
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		return "", nil //nolint:nilerr // a type that nobody understands is none
+		return "", nil
 	}
 	return kind, nil
 }
@@ -159,7 +163,7 @@ func (c *call) relayMessage(answer *http.Response) *failure {
 			c.beginMessage(answer)
 			extendWrite(c.w)
 			if _, err := c.w.Write(out); err != nil {
-				return nil //nolint:nilerr // the client is gone
+				return nil
 			}
 			out = out[:0]
 		}

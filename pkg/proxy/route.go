@@ -73,11 +73,18 @@ func IsLoopbackHost(host string) bool {
 }
 
 // serveMetadata serves RFC 9728 metadata for the resource with the path rest.
-func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, routes *liveconfig.Routes, rest string) {
+func (s *Server) serveMetadata(
+	w http.ResponseWriter,
+	r *http.Request,
+	snap *liveconfig.Snapshot,
+	routes *liveconfig.Routes,
+	rest string,
+) {
 	oidc := &snap.Config.Identity.OIDC
 	_, known := routes.ByPath[rest]
 	known = known || rest == "" || rest == "/"
-	if configured, err := url.Parse(oidc.ResourceURL); err == nil && oidc.ResourceURL != "" && configured.EscapedPath() == rest {
+	if configured, err := url.Parse(oidc.ResourceURL); err == nil && oidc.ResourceURL != "" &&
+		configured.EscapedPath() == rest {
 		known = true
 	}
 	if snap.Config.Identity.Source != authconfig.SourceBearer || !known {
@@ -143,7 +150,8 @@ var warnOfProxy sync.Once
 
 func isTrustedProxy(remote string, trusted []netip.Prefix) bool {
 	peer, err := netip.ParseAddrPort(remote)
-	return err == nil && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
+	return err == nil &&
+		slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
 }
 
 const (

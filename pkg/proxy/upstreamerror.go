@@ -24,7 +24,8 @@ func (c *call) relayError(answer *http.Response) *failure {
 	replaced := upstreamStatus(answer.StatusCode)
 	replaced.header = http.Header{}
 	for name, values := range answer.Header {
-		if (returned[name] || strings.HasPrefix(name, "Mcp-")) && name != headerSession && !c.repeatsSecret(strings.Join(values, "\n")) {
+		if (returned[name] || strings.HasPrefix(name, "Mcp-")) && name != headerSession &&
+			!c.repeatsSecret(strings.Join(values, "\n")) {
 			replaced.header[name] = values
 		}
 	}
@@ -101,7 +102,11 @@ func (c *call) repeatsSecretInJSON(body []byte) bool {
 	if c.repeatsSecret(string(body)) {
 		return true
 	}
-	decoder := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	decoder := jsontext.NewDecoder(
+		bytes.NewReader(body),
+		jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true),
+	)
 	for {
 		token, err := decoder.ReadToken()
 		if err != nil {

@@ -71,7 +71,10 @@ func Compile(config *authconfig.AWSSTS, groupsDecide bool) (*Mapper, authconfig.
 			entry.priority = *source.Priority
 		}
 		if source.Matcher != "" {
-			compiled, matcherErrs := compileMatcher(fmt.Sprintf("spec.awsSts.roleMappings[%d].matcher", i), source.Matcher)
+			compiled, matcherErrs := compileMatcher(
+				fmt.Sprintf("spec.awsSts.roleMappings[%d].matcher", i),
+				source.Matcher,
+			)
 			errs = append(errs, matcherErrs...)
 			entry.matcher = compiled
 		}

@@ -103,14 +103,20 @@ func checkPatterns(path string, ast *cel.Ast) *authconfig.Error {
 			continue
 		}
 		start := native.SourceInfo().GetStartLocation(call.ID())
-		e := &authconfig.Error{Path: path, Position: authconfig.Position{Line: start.Line(), Column: start.Column() + 1}}
+		e := &authconfig.Error{
+			Path:     path,
+			Position: authconfig.Position{Line: start.Line(), Column: start.Column() + 1},
+		}
 		parsed, err := syntax.Parse(pattern, syntax.Perl)
 		if err != nil {
 			e.Message = err.Error()
 			return e
 		}
 		if patternSize(parsed) > maxPatternSize {
-			e.Message = fmt.Sprintf("the regular expression is too large: with its repetitions written out it has more than %d parts", maxPatternSize)
+			e.Message = fmt.Sprintf(
+				"the regular expression is too large: with its repetitions written out it has more than %d parts",
+				maxPatternSize,
+			)
 			return e
 		}
 	}

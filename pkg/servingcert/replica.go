@@ -92,7 +92,13 @@ func (r *Replica) tick(ctx context.Context) error {
 	if now := r.current.Load(); now == nil || now.fingerprint() != fingerprint {
 		r.current.Store(s.leaf)
 		r.options.Observe(s.signing.certificate.NotAfter, s.leaf.certificate.Leaf.NotAfter)
-		slog.Info("serving a new certificate", "certificate", fingerprint[:16], "until", s.leaf.certificate.Leaf.NotAfter)
+		slog.Info(
+			"serving a new certificate",
+			"certificate",
+			fingerprint[:16],
+			"until",
+			s.leaf.certificate.Leaf.NotAfter,
+		)
 	}
 	// Only what was announced before the Secret was read is certain to have
 	// been seen by a leader that looked for who serves something else.
@@ -106,7 +112,10 @@ func (r *Replica) tick(ctx context.Context) error {
 }
 
 func (r *Replica) leaseMeta() metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: r.options.Secret.Namespace, Name: r.options.WebhookConfiguration + "-replica-" + r.identity}
+	return metav1.ObjectMeta{
+		Namespace: r.options.Secret.Namespace,
+		Name:      r.options.WebhookConfiguration + "-replica-" + r.identity,
+	}
 }
 
 func (r *Replica) announce(ctx context.Context, fingerprint string) error {
@@ -153,7 +162,9 @@ func (r *Replica) Ready() error {
 		return errors.New("the serving certificate has expired")
 	}
 	if r.now().Sub(time.Unix(0, r.confirmed.Load())) > unreadyAfter {
-		return errors.New("the serving certificate is not confirmed: the API server cannot be reached, or the Lease not written")
+		return errors.New(
+			"the serving certificate is not confirmed: the API server cannot be reached, or the Lease not written",
+		)
 	}
 	return nil
 }

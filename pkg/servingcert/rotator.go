@@ -101,7 +101,13 @@ func (r *Rotator) tick(ctx context.Context) error {
 	}
 	s, err := parseState(secret.Data)
 	if err != nil {
-		slog.Error("the Secret with the serving certificate is damaged; making it anew", "secret", r.options.Secret.String(), "error", err)
+		slog.Error(
+			"the Secret with the serving certificate is damaged; making it anew",
+			"secret",
+			r.options.Secret.String(),
+			"error",
+			err,
+		)
 		s = &state{}
 	}
 	o := observed{now: r.now()}
@@ -144,19 +150,29 @@ func (r *Rotator) store(ctx context.Context, secret *corev1.Secret, s *state) er
 // of the other.
 func (r *Rotator) publish(ctx context.Context, bundle []byte) error {
 	var mutating admissionregistrationv1.MutatingWebhookConfiguration
-	changedMutating, mutatingErr := r.publishIn(ctx, bundle, &mutating, func() (configs []*admissionregistrationv1.WebhookClientConfig) {
-		for n := range mutating.Webhooks {
-			configs = append(configs, &mutating.Webhooks[n].ClientConfig)
-		}
-		return configs
-	})
+	changedMutating, mutatingErr := r.publishIn(
+		ctx,
+		bundle,
+		&mutating,
+		func() (configs []*admissionregistrationv1.WebhookClientConfig) {
+			for n := range mutating.Webhooks {
+				configs = append(configs, &mutating.Webhooks[n].ClientConfig)
+			}
+			return configs
+		},
+	)
 	var validating admissionregistrationv1.ValidatingWebhookConfiguration
-	changedValidating, validatingErr := r.publishIn(ctx, bundle, &validating, func() (configs []*admissionregistrationv1.WebhookClientConfig) {
-		for n := range validating.Webhooks {
-			configs = append(configs, &validating.Webhooks[n].ClientConfig)
-		}
-		return configs
-	})
+	changedValidating, validatingErr := r.publishIn(
+		ctx,
+		bundle,
+		&validating,
+		func() (configs []*admissionregistrationv1.WebhookClientConfig) {
+			for n := range validating.Webhooks {
+				configs = append(configs, &validating.Webhooks[n].ClientConfig)
+			}
+			return configs
+		},
+	)
 	if err := errors.Join(mutatingErr, validatingErr); err != nil {
 		return fmt.Errorf("publish the CA: %w", err)
 	}
@@ -168,7 +184,12 @@ func (r *Rotator) publish(ctx context.Context, bundle []byte) error {
 
 // publishIn reads the webhook configuration into an object and writes it again if
 // one of its client configs lacks the bundle.
-func (r *Rotator) publishIn(ctx context.Context, bundle []byte, object client.Object, clientConfigs func() []*admissionregistrationv1.WebhookClientConfig) (changed bool, err error) {
+func (r *Rotator) publishIn(
+	ctx context.Context,
+	bundle []byte,
+	object client.Object,
+	clientConfigs func() []*admissionregistrationv1.WebhookClientConfig,
+) (changed bool, err error) {
 	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, object); err != nil {
 		return false, err
 	}
@@ -190,7 +211,12 @@ const forgetAfter = time.Hour
 // leaf.
 func (r *Rotator) replicasSwitched(ctx context.Context, fingerprint string) (bool, error) {
 	var leases coordinationv1.LeaseList
-	err := r.options.Client.List(ctx, &leases, client.InNamespace(r.options.Secret.Namespace), client.HasLabels{labelReplica})
+	err := r.options.Client.List(
+		ctx,
+		&leases,
+		client.InNamespace(r.options.Secret.Namespace),
+		client.HasLabels{labelReplica},
+	)
 	if err != nil {
 		return false, fmt.Errorf("list the replicas: %w", err)
 	}

@@ -20,7 +20,11 @@ func newHTTPServer(handler http.Handler) *http.Server {
 	connections := &connections{open: map[net.Conn]http.ConnState{}, most: maxConnections}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader, ConnState: connections.follow,
-		ErrorLog: log.New(newSparingWriter(slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn).Writer()), "", 0),
+		ErrorLog: log.New(
+			newSparingWriter(slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn).Writer()),
+			"",
+			0,
+		),
 	}
 	server.RegisterOnShutdown(connections.closeSilent)
 	return server

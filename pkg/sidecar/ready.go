@@ -20,7 +20,12 @@ func CheckReady(ctx context.Context, admin string, timeout time.Duration) error 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	r, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodGet,
+		"http://"+net.JoinHostPort(host, port)+"/readyz",
+		http.NoBody,
+	)
 	if err != nil {
 		return fmt.Errorf("--admin: %w", err)
 	}

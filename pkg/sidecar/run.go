@@ -111,7 +111,17 @@ func Run(ctx context.Context, o Options) error {
 	watchCtx, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
 	go watch(watchCtx, configs, o.ConfigDir)
-	slog.Info("serving", "listen", listener.Addr().String(), "admin", admin.Addr().String(), "tls", o.TLSListen, "redirect", o.RedirectListen)
+	slog.Info(
+		"serving",
+		"listen",
+		listener.Addr().String(),
+		"admin",
+		admin.Addr().String(),
+		"tls",
+		o.TLSListen,
+		"redirect",
+		o.RedirectListen,
+	)
 	err = serveUntil(ctx, server, adminHandler(configs, server, metrics), listener, intercepted, admin)
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -166,7 +176,11 @@ func isLoopbackListener(l net.Listener) bool {
 
 // interception opens the listeners for intercepted connections and writes what
 // clients need to trust them.
-func (o *Options) interception(ctx context.Context, configs *liveconfig.Store, server *proxy.Server) ([]net.Listener, error) {
+func (o *Options) interception(
+	ctx context.Context,
+	configs *liveconfig.Store,
+	server *proxy.Server,
+) ([]net.Listener, error) {
 	if !o.intercepts() {
 		return nil, nil
 	}
@@ -199,7 +213,12 @@ func (o *Options) interception(ctx context.Context, configs *liveconfig.Store, s
 // serveUntil stops accepting when ctx ends; the admin port goes last, so that
 // the stop can be watched.
 func serveUntil(
-	ctx context.Context, server *proxy.Server, adminHandler http.Handler, plain net.Listener, intercepted []net.Listener, admin net.Listener,
+	ctx context.Context,
+	server *proxy.Server,
+	adminHandler http.Handler,
+	plain net.Listener,
+	intercepted []net.Listener,
+	admin net.Listener,
 ) error {
 	main, side := newHTTPServer(server), newHTTPServer(adminHandler)
 	terminated := newHTTPServer(server.Intercepted())

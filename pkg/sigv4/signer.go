@@ -43,7 +43,14 @@ func NewSigner() *Signer { return &Signer{signer: v4.NewSigner()} }
 // nothing else: any other header may be changed by a hop on the way. Path and
 // query of the request become those that were signed. Whatever Authorization or
 // x-amz signing headers the request had are replaced.
-func (s *Signer) Sign(ctx context.Context, r *http.Request, body []byte, credential aws.Credentials, scope Scope, at time.Time) error {
+func (s *Signer) Sign(
+	ctx context.Context,
+	r *http.Request,
+	body []byte,
+	credential aws.Credentials,
+	scope Scope,
+	at time.Time,
+) error {
 	sum := sha256.Sum256(body)
 	payload := hex.EncodeToString(sum[:])
 	signedURL := *r.URL

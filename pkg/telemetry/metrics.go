@@ -49,31 +49,87 @@ func NewMetrics() *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "countersign_" + name, Help: help}, labels)
 	}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "countersign_" + name, Help: help, Buckets: operationBuckets}, labels)
+		return prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{Name: "countersign_" + name, Help: help, Buckets: operationBuckets},
+			labels,
+		)
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "countersign_" + name, Help: help})
 	}
 	m := &Metrics{
-		registry:         prometheus.NewRegistry(),
-		requests:         counter("requests_total", "HTTP requests by upstream, MCP method and status.", "upstream", "method", "code"),
-		requestDuration:  histogram("request_duration_seconds", "Time from a request's arrival to the end of its answer; streams of GET and subscriptions/listen are left out.", "upstream", "method"),
-		upstreamDuration: histogram("upstream_duration_seconds", "Time from a request's dispatch to the upstream's response header.", "upstream"),
-		decisions:        counter("decisions_total", "Decisions on MCP messages.", "decision", "reason", "upstream", "method", "tool", "enforced"),
-		authentications:  counter("authentications_total", "Outcomes of identifying the caller.", "result"),
-		exchanges:        counter("sts_exchanges_total", "Exchanges of a token for credentials with STS.", "result"),
-		exchangeDuration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "countersign_sts_exchange_duration_seconds", Help: "Time of one exchange with STS.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 12)}),
-		reloads:          counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
-		reloadSuccess:    gauge("config_last_reload_successful", "1 when the newest auth-config is in use, 0 when it was refused."),
-		inFlight:         gauge("requests_in_flight", "Requests being served, streams left out."),
-		eventFields:      counter("event_fields_dropped_total", "Fields of upstreams' events that were left out because they hold the end of a line.", "upstream"),
-		emptyLists:       counter("empty_lists_total", "Lists of tools that AWS's server gave without an entry, as it does under throttling.", "upstream"),
-		streams:          gauge("streams_open", "Streams of GET and subscriptions/listen being served."),
+		registry: prometheus.NewRegistry(),
+		requests: counter(
+			"requests_total",
+			"HTTP requests by upstream, MCP method and status.",
+			"upstream",
+			"method",
+			"code",
+		),
+		requestDuration: histogram(
+			"request_duration_seconds",
+			"Time from a request's arrival to the end of its answer; streams of GET and subscriptions/listen are left out.",
+			"upstream",
+			"method",
+		),
+		upstreamDuration: histogram(
+			"upstream_duration_seconds",
+			"Time from a request's dispatch to the upstream's response header.",
+			"upstream",
+		),
+		decisions: counter(
+			"decisions_total",
+			"Decisions on MCP messages.",
+			"decision",
+			"reason",
+			"upstream",
+			"method",
+			"tool",
+			"enforced",
+		),
+		authentications: counter("authentications_total", "Outcomes of identifying the caller.", "result"),
+		exchanges:       counter("sts_exchanges_total", "Exchanges of a token for credentials with STS.", "result"),
+		exchangeDuration: prometheus.NewHistogram(
+			prometheus.HistogramOpts{
+				Name:    "countersign_sts_exchange_duration_seconds",
+				Help:    "Time of one exchange with STS.",
+				Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
+			},
+		),
+		reloads: counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
+		reloadSuccess: gauge(
+			"config_last_reload_successful",
+			"1 when the newest auth-config is in use, 0 when it was refused.",
+		),
+		inFlight: gauge("requests_in_flight", "Requests being served, streams left out."),
+		eventFields: counter(
+			"event_fields_dropped_total",
+			"Fields of upstreams' events that were left out because they hold the end of a line.",
+			"upstream",
+		),
+		emptyLists: counter(
+			"empty_lists_total",
+			"Lists of tools that AWS's server gave without an entry, as it does under throttling.",
+			"upstream",
+		),
+		streams: gauge("streams_open", "Streams of GET and subscriptions/listen being served."),
 	}
 	m.registry.MustRegister(
-		m.requests, m.requestDuration, m.upstreamDuration, m.decisions, m.authentications, m.exchanges, m.exchangeDuration,
-		m.reloads, m.reloadSuccess, m.inFlight, m.streams, m.eventFields, m.emptyLists,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests,
+		m.requestDuration,
+		m.upstreamDuration,
+		m.decisions,
+		m.authentications,
+		m.exchanges,
+		m.exchangeDuration,
+		m.reloads,
+		m.reloadSuccess,
+		m.inFlight,
+		m.streams,
+		m.eventFields,
+		m.emptyLists,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	// Counters that never moved are worth seeing as zero.
 	for _, result := range []string{"success", "access_denied", "invalid_token", "identity_provider", "unavailable", "error"} {
@@ -87,14 +143,21 @@ func NewMetrics() *Metrics {
 
 // Handler serves the metrics.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+	return promhttp.HandlerFor(
+		m.registry,
+		promhttp.HandlerOpts{Registry: m.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second},
+	)
 }
 
 // ObserveCredentialCache adds the size of the credential cache.
 func (m *Metrics) ObserveCredentialCache(size func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(
-		prometheus.GaugeOpts{Name: "countersign_credential_cache_entries", Help: "Role sessions in the credential cache."},
-		func() float64 { return float64(size()) }))
+		prometheus.GaugeOpts{
+			Name: "countersign_credential_cache_entries",
+			Help: "Role sessions in the credential cache.",
+		},
+		func() float64 { return float64(size()) },
+	))
 }
 
 // Exchanged implements credentials.Observer.
@@ -153,7 +216,8 @@ func (m *Metrics) UpstreamAnswered(upstream string, took time.Duration) {
 // Decided counts a decision; decision is allow or deny, method a label from a
 // bounded set.
 func (m *Metrics) Decided(decision, reason, upstream, method, tool string, enforced bool) {
-	m.decisions.WithLabelValues(decision, reason, upstream, method, m.tools.label(tool), strconv.FormatBool(enforced)).Inc()
+	m.decisions.WithLabelValues(decision, reason, upstream, method, m.tools.label(tool), strconv.FormatBool(enforced)).
+		Inc()
 }
 
 // KnowTool lets a tool's name become a label: a list has shown it.

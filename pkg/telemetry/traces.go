@@ -54,12 +54,20 @@ func NewTracer(ctx context.Context) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the trace exporter: %w", err)
 	}
-	described, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "countersign-sidecar")), resource.WithFromEnv(), resource.WithTelemetrySDK())
+	described, err := resource.New(
+		ctx,
+		resource.WithAttributes(attribute.String("service.name", "countersign-sidecar")),
+		resource.WithFromEnv(),
+		resource.WithTelemetrySDK(),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("describe the trace resource: %w", err)
 	}
 	tellExportErrors()
-	return newTracer(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described)), propagator), nil
+	return newTracer(
+		sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described)),
+		propagator,
+	), nil
 }
 
 // variable reads one of OpenTelemetry's variables, whose values have no case.
@@ -129,7 +137,11 @@ func tellExportErrors() {
 }
 
 func newTracer(provider *sdktrace.TracerProvider, propagator propagation.TextMapPropagator) *Tracer {
-	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/countersign-io/countersign"), propagator: propagator}
+	return &Tracer{
+		provider:   provider,
+		tracer:     provider.Tracer("github.com/countersign-io/countersign"),
+		propagator: propagator,
+	}
 }
 
 // Shutdown sends what is left.
@@ -171,7 +183,10 @@ func (t *Tracer) Start(ctx context.Context, o *Operation, upstream http.Header) 
 	}
 	ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(o.Incoming))
 	if !trace.SpanContextFromContext(ctx).IsValid() && o.TraceParent != "" {
-		ctx = t.propagator.Extract(ctx, propagation.MapCarrier{"traceparent": o.TraceParent, "tracestate": o.TraceState})
+		ctx = t.propagator.Extract(
+			ctx,
+			propagation.MapCarrier{"traceparent": o.TraceParent, "tracestate": o.TraceState},
+		)
 	}
 	attributes := []attribute.KeyValue{
 		attribute.String("mcp.method.name", o.Method),
@@ -189,9 +204,18 @@ func (t *Tracer) Start(ctx context.Context, o *Operation, upstream http.Header) 
 	name := o.Method
 	if o.Tool != "" {
 		name += " " + o.Tool
-		attributes = append(attributes, attribute.String("gen_ai.tool.name", o.Tool), attribute.String("gen_ai.operation.name", "execute_tool"))
+		attributes = append(
+			attributes,
+			attribute.String("gen_ai.tool.name", o.Tool),
+			attribute.String("gen_ai.operation.name", "execute_tool"),
+		)
 	}
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	ctx, span := t.tracer.Start(
+		ctx,
+		name,
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attributes...),
+	)
 	t.propagator.Inject(ctx, propagation.HeaderCarrier(upstream))
 	return ctx, Span{span: span}
 }

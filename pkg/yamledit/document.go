@@ -132,7 +132,9 @@ func (d *Document) objects(node *yaml.Node, depth int) ([]*Object, error) {
 		if name == "" {
 			name = header.Metadata.GenerateName
 		}
-		return []*Object{{Kind: header.Kind, Namespace: header.Metadata.Namespace, Name: name, document: d, node: node}}, nil
+		return []*Object{
+			{Kind: header.Kind, Namespace: header.Metadata.Namespace, Name: name, document: d, node: node},
+		}, nil
 	}
 	var all []*Object
 	for _, item := range items.Content {
@@ -263,6 +265,7 @@ func isCompact(node *yaml.Node) bool {
 
 func hasBlockList(node *yaml.Node) bool {
 	return slices.ContainsFunc(node.Content, func(n *yaml.Node) bool {
-		return n.Kind == yaml.SequenceNode && n.Style&yaml.FlowStyle == 0 || n.Kind == yaml.MappingNode && hasBlockList(n)
+		return n.Kind == yaml.SequenceNode && n.Style&yaml.FlowStyle == 0 ||
+			n.Kind == yaml.MappingNode && hasBlockList(n)
 	})
 }
