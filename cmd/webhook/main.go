@@ -67,11 +67,11 @@ func (f *sidecarFlags) bind(c *cobra.Command) {
 		"uid and gid of the sidecar; auto: the second uid of the namespace's range, where OpenShift gives it one",
 	)
 	flags.StringArrayVar(&f.env, "sidecar-env", nil, "NAME=VALUE, a variable of every sidecar; may be given again")
-	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", "10m", "CPU request of a sidecar whose Pod does not say")
+	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", inject.DefaultCPURequest, "CPU request of a sidecar whose Pod does not say")
 	flags.StringVar(
 		&f.memoryRequest,
 		"sidecar-memory-request",
-		"40Mi",
+		inject.DefaultMemoryRequest,
 		"memory request of a sidecar whose Pod does not say",
 	)
 	flags.StringVar(
@@ -83,7 +83,7 @@ func (f *sidecarFlags) bind(c *cobra.Command) {
 	flags.StringVar(
 		&f.memoryLimit,
 		"sidecar-memory-limit",
-		"128Mi",
+		inject.DefaultMemoryLimit,
 		"memory limit of a sidecar whose Pod does not say; empty for none",
 	)
 }

@@ -92,6 +92,17 @@ func (i *Issuer) DropKeys() {
 
 // Token signs claims with the newest key. iss, iat and exp (an hour) are added
 // where they are missing; a claim that is nil is left out.
+// PublicKeys are the keys that the issuer publishes.
+func (i *Issuer) PublicKeys() []jose.JSONWebKey {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	keys := make([]jose.JSONWebKey, len(i.keys))
+	for n := range i.keys {
+		keys[n] = i.keys[n].Public()
+	}
+	return keys
+}
+
 func (i *Issuer) Token(claims map[string]any) string {
 	i.mu.Lock()
 	key := i.keys[len(i.keys)-1]

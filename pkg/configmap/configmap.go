@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/inject"
 	"github.com/countersign-io/countersign/pkg/policy"
@@ -70,7 +71,7 @@ func asErrors(err error) authconfig.Errors {
 func Warnings(config *compile.Compiled) []string {
 	warnings := slices.Clone(config.Warnings)
 	if config.Authorization == nil {
-		warnings = append(warnings, "there is no policy and no authorization block: every tool is allowed")
+		warnings = append(warnings, authorize.EveryToolAllowed)
 	}
 	return warnings
 }

@@ -16,11 +16,17 @@ type Options struct {
 	// UserOfNamespace has the sidecar run as the second uid of the namespace's own
 	// range, as OpenShift gives it, in place of UserID.
 	UserOfNamespace bool
-	// Resources of a sidecar whose Pod does not say otherwise. A request
-	// defaults to 10m of CPU and 40Mi of memory, the memory limit to 128Mi;
-	// without a CPU limit a busy sidecar is not throttled.
+	// Resources of a sidecar whose Pod does not say otherwise. They default to the
+	// constants below; without a CPU limit a busy sidecar is not throttled.
 	Resources corev1.ResourceRequirements
 }
+
+// The resources of a sidecar where nobody says otherwise.
+const (
+	DefaultCPURequest    = "10m"
+	DefaultMemoryRequest = "40Mi"
+	DefaultMemoryLimit   = "128Mi"
+)
 
 func (o Options) withDefaults() Options {
 	if o.ImagePullPolicy == "" {
@@ -28,11 +34,11 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Resources.Requests == nil {
 		o.Resources.Requests = corev1.ResourceList{
-			corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("40Mi"),
+			corev1.ResourceCPU: resource.MustParse(DefaultCPURequest), corev1.ResourceMemory: resource.MustParse(DefaultMemoryRequest),
 		}
 	}
 	if o.Resources.Limits == nil {
-		o.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}
+		o.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(DefaultMemoryLimit)}
 	}
 	return o
 }

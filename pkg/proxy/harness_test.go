@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,7 +60,9 @@ type bedOptions struct {
 	oidc     string
 	// sessionKey is the file of --session-key; issuer is another bed's.
 	sessionKey string
-	issuer     *standin.Issuer
+	// dial replaces how upstreams are connected to.
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	issuer *standin.Issuer
 }
 
 const rolesYAML = `
@@ -101,7 +104,7 @@ func newBed(t *testing.T, o bedOptions) *bed {
 		}
 	}
 	b.measured = telemetry.NewMetrics()
-	b.configs = liveconfig.NewStore(liveconfig.Options{ServiceAccountToken: tokenFile})
+	b.configs = liveconfig.NewStore(liveconfig.Options{ServiceAccountToken: tokenFile, DialContext: o.dial})
 	if err := b.configs.Load(b.files); err != nil {
 		t.Fatalf("load: %v", err)
 	}

@@ -161,3 +161,72 @@ func TestAPatternThatWouldTakeMuchMemoryIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestARoleClaimThatCannotBeComparedIsNoMissingOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		claims map[string]any
+		shape  string
+	}{
+		"a number":                        {map[string]any{"groups": int64(7)}, "is a number"},
+		"a boolean":                       {map[string]any{"groups": true}, "is a boolean"},
+		"a list of objects":               {map[string]any{"groups": []any{map[string]any{"name": "readers"}}}, "is an array that holds an object"},
+		"a nested list":                   {map[string]any{"groups": []any{[]any{"readers"}}}, "is an array that holds an array"},
+		"a list with null":                {map[string]any{"groups": []any{"readers", nil}}, "is an array that holds null"},
+		"left out as a distributed claim": {map[string]any{"_claim_names": map[string]any{"groups": "src1"}}, "was left out by the identity provider (_claim_names)"},
+		"left out for its size":           {map[string]any{"hasgroups": true}, "was left out by the identity provider (hasgroups)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.claims["sub"] = "alice"
+			var unusable *UnusableClaimError
+			if _, err := mapper(t, true).Select(c.claims); !errors.As(err, &unusable) || unusable.Shape != c.shape {
+				t.Errorf("%v", err)
+			}
+			if reason := mapper(t, true).Explain(c.claims)[1].Reason; !strings.Contains(reason, c.shape) {
+				t.Errorf("explained as %q", reason)
+			}
+			one := 1
+			for what, config := range map[string]*authconfig.AWSSTS{
+				"asked to fall back":  {RoleMappings: []authconfig.RoleMapping{{Claim: "x", Role: role(t, "X")}}, OnUnusableClaim: authconfig.UnusableFallsBack},
+				"nothing compares it": {RoleMappings: []authconfig.RoleMapping{{Matcher: "false", Role: role(t, "X"), Priority: &one}}},
+			} {
+				config.RoleClaim, config.SessionNameClaim, config.FallbackRole = "groups", "sub", role(t, "Fallback")
+				m, errs := Compile(config, false)
+				if len(errs) > 0 {
+					t.Fatal(errs)
+				}
+				if got, err := m.Select(c.claims); err != nil || got.Role.Name() != "Fallback" {
+					t.Errorf("%s: %v, %v", what, got, err)
+				}
+			}
+			m, _ := Compile(&authconfig.AWSSTS{RoleClaim: "groups", SessionNameClaim: "sub", FallbackRole: role(t, "Fallback")}, true)
+			if _, err := m.Select(c.claims); !errors.As(err, &unusable) {
+				t.Errorf("policies read groups: %v", err)
+			}
+		})
+	}
+}
+
+func TestMatchersMayUseCELsExtensions(t *testing.T) {
+	claims := map[string]any{"sub": "alice", "scope": "mcp:read mcp:write", "email": "Alice@Example.COM", "groups": []any{"a", "b"}, "org": "eng"}
+	for matcher, want := range map[string]bool{
+		`"mcp:read" in claims["scope"].split(" ")`:                   true,
+		`claims.email.lowerAscii().endsWith("@example.com")`:         true,
+		`claims.?org.orValue("") == "eng"`:                           true,
+		`claims.?missing.orValue("none") == "none"`:                  true,
+		`sets.contains(claims.groups, ["a"])`:                        true,
+		`sets.intersects(claims.groups, ["x"])`:                      false,
+		`claims.groups.slice(0, 1) == ["a"]`:                         true,
+		`lists.range(1000000).size() > 0`:                            false,
+		`claims.scope.replace("", claims.scope).size() > 1000000000`: false,
+	} {
+		m, errs := Compile(&authconfig.AWSSTS{RoleClaim: "groups", SessionNameClaim: "sub", FallbackRole: role(t, "Fallback"),
+			RoleMappings: []authconfig.RoleMapping{{Matcher: matcher, Role: role(t, "Matched")}}}, false)
+		if len(errs) > 0 {
+			t.Errorf("%s: %v", matcher, errs)
+			continue
+		}
+		if got, err := m.Select(claims); err != nil || (got.Role.Name() == "Matched") != want {
+			t.Errorf("%s: %v, %v", matcher, got.Role.Name(), err)
+		}
+	}
+}
