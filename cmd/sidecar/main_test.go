@@ -255,3 +255,45 @@ func TestExplainReadsATokenFromStandardInput(t *testing.T) {
 		t.Errorf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
 }
+
+func TestExplainExitsWithItsAnswer(t *testing.T) {
+	issuer := standin.NewIssuer()
+	defer issuer.Close()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"auth-config.yaml": config("https://aws-mcp.us-east-1.api.aws/mcp", issuer.URL),
+		"p.cedar":          `permit(principal, action == MCP::Action::"read", resource);`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claims := map[string]any{"sub": "alice", "aud": "aud"}
+	expired := map[string]any{"sub": "alice", "aud": "aud", "exp": time.Now().Add(-time.Hour).Unix()}
+	for name, c := range map[string]struct {
+		token     string
+		arguments []string
+		want      int
+	}{
+		"a caller with a role":      {issuer.Token(claims), nil, 0},
+		"a tool that is allowed":    {issuer.Token(claims), []string{"--tool", "read"}, 0},
+		"a tool that is denied":     {issuer.Token(claims), []string{"--tool", "write"}, 3},
+		"a token that is refused":   {issuer.Token(expired), nil, 4},
+		"a refusal before a denial": {issuer.Token(expired), []string{"--tool", "write"}, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arguments := append([]string{"explain", "--config", dir, "--token", "-"}, c.arguments...)
+			if stdout, stderr, code := run(t, c.token, arguments...); code != c.want {
+				t.Errorf("exit %d, want %d\n%s\n%s", code, c.want, stdout, stderr)
+			}
+		})
+	}
+	t.Run("an issuer that does not answer", func(t *testing.T) {
+		token := issuer.Token(claims)
+		issuer.Close()
+		arguments := []string{"explain", "--config", dir, "--token", "-", "--tool", "read"}
+		if stdout, stderr, code := run(t, token, arguments...); code != 2 {
+			t.Errorf("exit %d, want 2\n%s\n%s", code, stdout, stderr)
+		}
+	})
+}

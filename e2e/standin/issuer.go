@@ -90,8 +90,6 @@ func (i *Issuer) DropKeys() {
 	i.keys = i.keys[len(i.keys)-1:]
 }
 
-// Token signs claims with the newest key. iss, iat and exp (an hour) are added
-// where they are missing; a claim that is nil is left out.
 // PublicKeys are the keys that the issuer publishes.
 func (i *Issuer) PublicKeys() []jose.JSONWebKey {
 	i.mu.Lock()
@@ -103,6 +101,8 @@ func (i *Issuer) PublicKeys() []jose.JSONWebKey {
 	return keys
 }
 
+// Token signs claims with the newest key. iss, iat and exp (an hour) are added
+// where they are missing; a claim that is nil is left out.
 func (i *Issuer) Token(claims map[string]any) string {
 	i.mu.Lock()
 	key := i.keys[len(i.keys)-1]

@@ -117,7 +117,7 @@ func (p *Process) Kill() error {
 	if err := p.command.Process.Kill(); err != nil {
 		return fmt.Errorf("kill sidecar: %w", err)
 	}
-	_ = <-p.done // it was killed
+	<-p.done //nolint:errcheck // it was killed
 	return nil
 }
 

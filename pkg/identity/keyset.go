@@ -112,10 +112,8 @@ func (k *keySet) run(ctx context.Context) {
 		wait := unknownKeyPause
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
-			_ = k.await(
-				ctx,
-				k.begin(),
-			) //nolint:contextcheck // a fetch outlives who began it; its error is logged there
+			fetch := k.begin()      //nolint:contextcheck // a fetch outlives who began it
+			_ = k.await(ctx, fetch) // its error is logged there
 		}
 		if left := keyRefresh - k.age(); left > 0 {
 			wait = left
