@@ -117,7 +117,8 @@ func proxyCommand() *cobra.Command {
 		&options.SessionKey,
 		"session-key",
 		"",
-		"file with the keys that bind MCP sessions to callers, made when it is missing; default one in --ca-key-dir, else a key of this process",
+		"file with the keys that bind MCP sessions to callers, made when it is missing; default one in "+
+			"--ca-key-dir, else a key of this process",
 	)
 	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics and /status")
 	flags.StringVar(
@@ -135,7 +136,8 @@ func redirectCommand() *cobra.Command {
 	var rules intercept.Rules
 	var ports []uint
 	command := &cobra.Command{
-		Use: "redirect", Short: "Write the firewall rules that send the Pod's connections to the sidecar, then exit", Args: cobra.NoArgs,
+		Use:   "redirect",
+		Short: "Write the firewall rules that send the Pod's connections to the sidecar, then exit", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if rules.To == 0 {
 				return errors.New("--to: 0 is not a port")
@@ -162,7 +164,8 @@ const readyTimeout = 900 * time.Millisecond
 func readyCommand() *cobra.Command {
 	var admin string
 	command := &cobra.Command{
-		Use: "ready", Short: "Tell by the exit code whether the proxy serves, for a probe that crosses no network", Args: cobra.NoArgs,
+		Use: "ready", Short: "Tell by the exit code whether the proxy serves, for a probe that crosses no network",
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return sidecar.CheckReady(c.Context(), admin, readyTimeout) },
 	}
 	command.Flags().StringVar(&admin, "admin", ":15390", "address of the proxy's --admin")
@@ -176,7 +179,8 @@ type explainOptions struct {
 func explainCommand() *cobra.Command {
 	var o explainOptions
 	command := &cobra.Command{
-		Use: "explain", Short: "Tell which role a token gets, which policies decide on a tool, and why", Args: cobra.NoArgs,
+		Use: "explain", Short: "Tell which role a token gets, which policies decide on a tool, and why",
+		Args: cobra.NoArgs,
 		Long: "Tell which role a token gets, which policies decide on a tool, and why.\n\n" +
 			"The exit code is 0 when the token is accepted and the tool allowed, 3 when the tool is denied,\n" +
 			"4 when the token is refused or has no role, 2 when nobody can tell.",
@@ -246,7 +250,8 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
 	defer cancel()
 	answer, err := explain.Explain(ctx, explain.Question{
-		Config: config, Token: token, Tool: o.tool, Arguments: jsontext.Value(o.arguments), Upstream: o.upstream, Client: client,
+		Config: config, Token: token, Tool: o.tool, Arguments: jsontext.Value(o.arguments), Upstream: o.upstream,
+		Client: client,
 	})
 	if err != nil {
 		return nil, &cannotTellError{err}

@@ -67,7 +67,8 @@ func (f *sidecarFlags) bind(c *cobra.Command) {
 		"uid and gid of the sidecar; auto: the second uid of the namespace's range, where OpenShift gives it one",
 	)
 	flags.StringArrayVar(&f.env, "sidecar-env", nil, "NAME=VALUE, a variable of every sidecar; may be given again")
-	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", inject.DefaultCPURequest, "CPU request of a sidecar whose Pod does not say")
+	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", inject.DefaultCPURequest, "CPU request of a sidecar "+
+		"whose Pod does not say")
 	flags.StringVar(
 		&f.memoryRequest,
 		"sidecar-memory-request",
@@ -179,7 +180,8 @@ func serveCommand() *cobra.Command {
 		&options.CertDir,
 		"cert-dir",
 		"",
-		"directory with tls.crt and tls.key that somebody else makes; empty: the webhook makes, rotates and publishes its own",
+		"directory with tls.crt and tls.key that somebody else makes; empty: the webhook makes, rotates and "+
+			"publishes its own",
 	)
 	flags.IntVar(&options.Port, "port", 9443, "port of the webhook server")
 	flags.StringVar(&options.HealthAddress, "health-address", ":8081", "address for /healthz and /readyz")
@@ -200,7 +202,8 @@ func injectCommand() *cobra.Command {
 	var sidecar sidecarFlags
 	var output string
 	command := &cobra.Command{
-		Use: "inject", Short: "Inject the sidecar into the workloads of a file, as the webhook would", Args: cobra.NoArgs,
+		Use: "inject", Short: "Inject the sidecar into the workloads of a file, as the webhook would",
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if request.Format, err = format(output, commands.FormatYAML, commands.FormatJSON); err != nil {
 				return err
@@ -238,14 +241,17 @@ func validateCommand() *cobra.Command {
 		},
 	}
 	command.Flags().
-		StringArrayVarP(&files, "filename", "f", nil, "file with ConfigMaps, directory with one auth-config, or - for standard input; may be given again")
+		StringArrayVarP(&files, "filename", "f", nil, "file with ConfigMaps, directory with one auth-config, or - "+
+			"for standard input; may be given again")
 	return command
 }
 
 func iamCommand() *cobra.Command {
 	var file, issuer, output string
 	command := &cobra.Command{
-		Use: "iam", Short: "Write what AWS IAM must hold for an auth-config: OIDC provider, roles, trust, permissions, guardrail", Args: cobra.NoArgs,
+		Use: "iam",
+		Short: "Write what AWS IAM must hold for an auth-config: OIDC provider, roles, trust, permissions, " +
+			"guardrail", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			form, err := format(
 				output,

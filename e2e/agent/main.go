@@ -82,7 +82,8 @@ func talk(ctx context.Context, url, token, tool string, arguments any) (*convers
 func connect(ctx context.Context, url, token string) (*mcp.ClientSession, error) {
 	client := mcp.NewClient(&mcp.Implementation{Name: "agent", Version: "1"}, nil)
 	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint: url, HTTPClient: &http.Client{Transport: bearer{token, http.DefaultTransport}}, DisableStandaloneSSE: true,
+		Endpoint: url, HTTPClient: &http.Client{Transport: bearer{token, http.DefaultTransport}},
+		DisableStandaloneSSE: true,
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -200,7 +201,10 @@ func fetch(w http.ResponseWriter, url string) {
 	chain := answer.TLS.PeerCertificates
 	root := sha256.Sum256(chain[len(chain)-1].Raw)
 	_ = json.NewEncoder(w).
-		Encode(map[string]any{"status": answer.StatusCode, "body": string(text), "issuer": chain[0].Issuer.CommonName, "root": hex.EncodeToString(root[:])})
+		Encode(map[string]any{
+			"status": answer.StatusCode, "body": string(text),
+			"issuer": chain[0].Issuer.CommonName, "root": hex.EncodeToString(root[:]),
+		})
 }
 
 // download tells how many MiB a second come from a URL.

@@ -163,7 +163,8 @@ func build(ctx context.Context, module, dir string, missing []binary, log io.Wri
 	begun := time.Now()
 	const component = "k8s.io/component-base/version."
 	minor := strings.Split(kubernetesVersion, ".")[1]
-	flags := "-s -w -X " + component + "gitVersion=" + kubernetesVersion + " -X " + component + "gitMajor=1 -X " + component + "gitMinor=" + minor
+	flags := "-s -w -X " + component + "gitVersion=" + kubernetesVersion +
+		" -X " + component + "gitMajor=1 -X " + component + "gitMinor=" + minor
 	for _, b := range missing {
 		// A new name is taken only when the program is whole.
 		made := filepath.Join(dir, ".new-"+b.name)

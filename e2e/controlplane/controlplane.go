@@ -139,7 +139,8 @@ func (c *ControlPlane) SetEndpoint(
 	}
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: service + "-" + endpoint, Labels: map[string]string{discoveryv1.LabelServiceName: service},
+			Namespace: namespace, Name: service + "-" + endpoint,
+			Labels: map[string]string{discoveryv1.LabelServiceName: service},
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints: []discoveryv1.Endpoint{

@@ -36,13 +36,16 @@ type awsTool struct {
 
 var awsTools = []awsTool{
 	{
-		name: ToolRunScript, description: "Run Python in a sandbox; AWS is reached with await call_boto3(...) and make_request(...)",
-		schema: `{"type":"object","properties":{"code":{"type":"string","description":"Python code to execute"}},"required":["code"]}`,
+		name:        ToolRunScript,
+		description: "Run Python in a sandbox; AWS is reached with await call_boto3(...) and make_request(...)",
+		schema: `{"type":"object","properties":{` +
+			`"code":{"type":"string","description":"Python code to execute"}},"required":["code"]}`,
 		answer: runScript,
 	},
 	{
 		name: ToolTasks, description: "Ask how scripts are doing that run longer", readOnly: true,
-		schema: `{"type":"object","properties":{"task_ids":{"type":"array","items":{"type":"string"},"minItems":1,"maxItems":3},` +
+		schema: `{"type":"object","properties":{` +
+			`"task_ids":{"type":"array","items":{"type":"string"},"minItems":1,"maxItems":3},` +
 			`"poll_iteration":{"type":"integer","minimum":1}},"required":["task_ids"]}`,
 		answer: func(context.Context, *mcp.CallToolRequest, map[string]any) (any, error) {
 			return map[string]any{"tasks": []any{}}, nil
@@ -50,15 +53,21 @@ var awsTools = []awsTool{
 	},
 	{
 		name: ToolPresignedURL, description: "Make URLs with which files are uploaded to S3, or downloaded",
-		schema: `{"type":"object","properties":{"requests":{"type":"array","minItems":1,"maxItems":25,"items":{"type":"object",` +
-			`"properties":{"operation":{"type":"string","enum":["upload","download"]},"bucket":{"type":"string"},"key":{"type":"string"},` +
-			`"region":{"type":"string"},"expires_in":{"type":"integer"}},"required":["operation","bucket","key"]}}},"required":["requests"]}`,
+		schema: `{"type":"object","properties":{` +
+			`"requests":{"type":"array","minItems":1,"maxItems":25,"items":{"type":"object",` +
+			`"properties":{"operation":{"type":"string","enum":["upload","download"]},"bucket":{"type":"string"},` +
+			`"key":{"type":"string"},` +
+			`"region":{"type":"string"},"expires_in":{"type":"integer"}},` +
+			`"required":["operation","bucket","key"]}}},"required":["requests"]}`,
 		answer: presignedURLs,
 	},
 	{
-		name: ToolAvailability, description: "Tell in which Regions products, APIs and resource types are there", readOnly: true,
-		schema: `{"type":"object","properties":{"resource_type":{"type":"string","description":"product, api or cfn"},` +
-			`"regions":{"type":"array","items":{"type":"string"}},"filters":{"type":"array","items":{"type":"string"}},` +
+		name: ToolAvailability, description: "Tell in which Regions products, APIs and resource types are there",
+		readOnly: true,
+		schema: `{"type":"object","properties":{` +
+			`"resource_type":{"type":"string","description":"product, api or cfn"},` +
+			`"regions":{"type":"array","items":{"type":"string"}},` +
+			`"filters":{"type":"array","items":{"type":"string"}},` +
 			`"next_token":{"type":"string"}},"required":["resource_type"]}`,
 		answer: func(_ context.Context, _ *mcp.CallToolRequest, arguments map[string]any) (any, error) {
 			return wrapped(
@@ -79,7 +88,8 @@ var awsTools = []awsTool{
 	},
 	{
 		name: ToolReadDocs, description: "Read pages of AWS's documentation", readOnly: true,
-		schema: `{"type":"object","properties":{"requests":{"type":"array","items":{"type":"object","properties":{"url":{"type":"string"},` +
+		schema: `{"type":"object","properties":{` +
+			`"requests":{"type":"array","items":{"type":"object","properties":{"url":{"type":"string"},` +
 			`"max_length":{"type":"integer"},"start_index":{"type":"integer"}},"required":["url"]}}}}`,
 		answer: func(context.Context, *mcp.CallToolRequest, map[string]any) (any, error) {
 			return wrapped([]any{map[string]any{"status": "SUCCESS", "content": "# A page"}}), nil
@@ -103,7 +113,8 @@ var awsTools = []awsTool{
 	},
 	{
 		name: ToolSkill, description: "Get the text of a skill", readOnly: true,
-		schema: `{"type":"object","properties":{"skill_name":{"type":"string"},"file":{"type":"string"}},"required":["skill_name"]}`,
+		schema: `{"type":"object","properties":{` +
+			`"skill_name":{"type":"string"},"file":{"type":"string"}},"required":["skill_name"]}`,
 		answer: func(_ context.Context, _ *mcp.CallToolRequest, arguments map[string]any) (any, error) {
 			return map[string]any{
 				"content": map[string]any{"skill_content": fmt.Sprint("# ", arguments["skill_name"])},
@@ -123,7 +134,8 @@ func addAWSTools(server *mcp.Server) {
 			annotations.DestructiveHint, annotations.OpenWorldHint = &no, &no
 		}
 		server.AddTool(&mcp.Tool{
-			Name: tool.name, Description: tool.description, InputSchema: json.RawMessage(tool.schema), Annotations: annotations,
+			Name: tool.name, Description: tool.description, InputSchema: json.RawMessage(tool.schema),
+			Annotations: annotations,
 		}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			var arguments map[string]any
 			if len(r.Params.Arguments) > 0 {

@@ -59,7 +59,8 @@ func StartSidecarWithFlags(
 	}
 	p := &Process{done: make(chan error, 1)}
 	arguments := []string{
-		"proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-account-token", filepath.Join(dir, ".token"),
+		"proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-account-token",
+		filepath.Join(dir, ".token"),
 	}
 	p.command = exec.CommandContext(ctx, binary, append(arguments, flags...)...)
 	p.command.Env = append(os.Environ(), environment...)

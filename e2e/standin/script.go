@@ -18,10 +18,12 @@ const (
 	ScriptWhoAmI = `me = await call_boto3(service_name="sts", operation_name="GetCallerIdentity")
 me["Arn"]`
 	// ScriptListObjects gives the names of a bucket's objects.
-	ScriptListObjects = `page = await call_boto3(service_name="s3", operation_name="ListObjectsV2", region_name="us-east-1", params={"Bucket": "reports"})
+	ScriptListObjects = `page = await call_boto3(service_name="s3", operation_name="ListObjectsV2",` +
+		` region_name="us-east-1", params={"Bucket": "reports"})
 page["Contents"]`
 	// ScriptDeleteBucket deletes it.
-	ScriptDeleteBucket = `await call_boto3(service_name="s3", operation_name="DeleteBucket", params={"Bucket": "scratch"})`
+	ScriptDeleteBucket = `await call_boto3(service_name="s3", operation_name="DeleteBucket",` +
+		` params={"Bucket": "scratch"})`
 )
 
 // script is a run of the interpreter, which knows a few statements of Python, one a

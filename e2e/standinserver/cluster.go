@@ -62,6 +62,7 @@ func (r *recorder) WriteHeader(status int) { r.status = status }
 
 func (r *recorder) response(request *http.Request) *http.Response {
 	return &http.Response{
-		StatusCode: r.status, Header: r.header, Body: io.NopCloser(&r.body), Request: request, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		StatusCode: r.status, Header: r.header, Body: io.NopCloser(&r.body), Request: request, Proto: "HTTP/1.1",
+		ProtoMajor: 1, ProtoMinor: 1,
 	}
 }

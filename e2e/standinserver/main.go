@@ -74,7 +74,10 @@ func run(domain, clusterIssuer string) error {
 	})
 	admin.HandleFunc("GET /seen", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).
-			Encode(map[string]any{"verified": aws.Verified.Load(), "refused": aws.Refused.Load(), "granted": sts.Granted(), "asked": dns.seen()})
+			Encode(map[string]any{
+				"verified": aws.Verified.Load(), "refused": aws.Refused.Load(),
+				"granted": sts.Granted(), "asked": dns.seen(),
+			})
 	})
 	failed := make(chan error, 3)
 	go func() { failed <- dns.serve(":5353") }()
@@ -83,7 +86,8 @@ func run(domain, clusterIssuer string) error {
 	}()
 	go func() {
 		server := &http.Server{
-			Addr: ":8443", ReadHeaderTimeout: 10 * time.Second, TLSConfig: &tls.Config{GetCertificate: authority.GetCertificate, MinVersion: tls.VersionTLS12},
+			Addr: ":8443", ReadHeaderTimeout: 10 * time.Second,
+			TLSConfig: &tls.Config{GetCertificate: authority.GetCertificate, MinVersion: tls.VersionTLS12},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				host, _, _ := strings.Cut(strings.ToLower(r.Host), ":")
 				handler, ok := hosts[host]

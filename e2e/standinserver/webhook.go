@@ -11,8 +11,9 @@ import (
 // patches are what the second mutating webhook does to a Pod with such a label.
 var patches = map[string]string{
 	"annotate": `[{"op": "add", "path": "/metadata/annotations", "value": {"countersign.io/auth-config": "aws"}}]`,
-	"strip":    `[{"op": "remove", "path": "/spec/initContainers/0/restartPolicy"}, {"op": "remove", "path": "/spec/initContainers/0/startupProbe"}]`,
-	"mark":     `[{"op": "add", "path": "/metadata/annotations/second", "value": "was here"}]`,
+	"strip": `[{"op": "remove", "path": "/spec/initContainers/0/restartPolicy"}, ` +
+		`{"op": "remove", "path": "/spec/initContainers/0/startupProbe"}]`,
+	"mark": `[{"op": "add", "path": "/metadata/annotations/second", "value": "was here"}]`,
 }
 
 // serveSecondWebhook plays a mutating webhook of somebody else's.

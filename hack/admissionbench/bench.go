@@ -121,7 +121,9 @@ func (b *bench) start(ctx context.Context) error {
 		}
 	}
 	b.endpoint++
-	if err := b.plane.SetEndpoint(ctx, systemNamespace, webhookName, "webhook", strconv.Itoa(b.endpoint), b.address, b.port); err != nil {
+	err := b.plane.SetEndpoint(
+		ctx, systemNamespace, webhookName, "webhook", strconv.Itoa(b.endpoint), b.address, b.port)
+	if err != nil {
 		return err
 	}
 	return b.makeNamespaces(ctx)
@@ -129,7 +131,9 @@ func (b *bench) start(ctx context.Context) error {
 
 // makeNamespaces waits until the API server calls the webhook.
 func (b *bench) makeNamespaces(ctx context.Context) error {
-	for name, labels := range map[string]map[string]string{namespaceWith: {"countersign.io/injection": "enabled"}, namespaceNone: nil} {
+	for name, labels := range map[string]map[string]string{
+		namespaceWith: {"countersign.io/injection": "enabled"}, namespaceNone: nil,
+	} {
 		objects := []client.Object{
 			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}},
 			&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: "default"}},

@@ -85,7 +85,8 @@ func run(ctx context.Context, binary string, creates, requests, configs int) err
 	fmt.Printf("dry-run creates, %4d each         median %v with, %v without the webhook: ratio %.2f\n",
 		creates, with.Round(time.Microsecond), without.Round(time.Microsecond), float64(with)/float64(without))
 	fmt.Printf(
-		"resident memory of the webhook    %.1f MiB idle; with %d auth-configs of 4 KiB %.1f MiB after they were applied, %.1f MiB after a restart and admissions   (reach: at most 100)\n",
+		"resident memory of the webhook    %.1f MiB idle; with %d auth-configs of 4 KiB %.1f MiB after they were "+
+			"applied, %.1f MiB after a restart and admissions   (reach: at most 100)\n",
 		idle,
 		configs,
 		filled,

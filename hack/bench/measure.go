@@ -174,13 +174,17 @@ func signOnlyHandler(upstream string) http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		for _, name := range []string{"Content-Type", "Accept", "User-Agent", "Mcp-Protocol-Version", "Mcp-Session-Id"} {
+		for _, name := range []string{
+			"Content-Type", "Accept", "User-Agent", "Mcp-Protocol-Version", "Mcp-Session-Id",
+		} {
 			if values, ok := r.Header[name]; ok {
 				out.Header[name] = values
 			}
 		}
 		sum := sha256.Sum256(content)
-		if err := signer.SignHTTP(r.Context(), credential, out, hex.EncodeToString(sum[:]), "aws-mcp", "us-east-1", time.Now()); err != nil {
+		err = signer.SignHTTP(
+			r.Context(), credential, out, hex.EncodeToString(sum[:]), "aws-mcp", "us-east-1", time.Now())
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -238,7 +242,8 @@ func residentMiB(pid int) (float64, error) {
 // the sidecar, on calls that stream progress.
 func eventLag(ctx context.Context, direct, ours, token string) (time.Duration, error) {
 	call := []byte(
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"xxxxxxxx"},"_meta":{"progressToken":1}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call",` +
+			`"params":{"name":"echo","arguments":{"text":"xxxxxxxx"},"_meta":{"progressToken":1}}}`,
 	)
 	first := func(t *target) (time.Duration, error) {
 		begun := time.Now()

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ spec:
   awsSts: {region: us-east-1, fallbackRoleArn: "arn:aws:iam::123456789012:role/Default"}
 `
 
-const policies = `permit (principal, action in [MCP::Action::"aws___run_script", MCP::Action::"aws___list_regions"], resource);`
+const policies = `permit (principal, ` +
+	`action in [MCP::Action::"aws___run_script", MCP::Action::"aws___list_regions"], resource);`
 
 var kinds = []struct{ name, what string }{
 	{"sdk", "@modelcontextprotocol/sdk"}, {"client", "@modelcontextprotocol/client"}, {"mcp-remote", "mcp-remote"},
@@ -65,7 +67,8 @@ func run(ctx context.Context, sidecar, build string) error {
 				form = "JSON"
 			}
 			fmt.Printf(
-				"%-30s %-6s lists what it may see, is denied with 40300, goes on in its session after a SIGKILL of the sidecar\n",
+				"%-30s %-6s lists what it may see, is denied with 40300, goes on in its session after a SIGKILL of "+
+					"the sidecar\n",
 				kind.what,
 				form,
 			)
@@ -128,7 +131,8 @@ func try(ctx context.Context, sidecar, build, kind string, asJSON bool) error {
 	start := func() (*standin.Process, error) {
 		return standin.StartSidecarWithFlags(ctx, sidecar, dir, map[string]string{
 			"auth-config.yaml": fmt.Sprintf(authConfig, aws.URL, issuer.URL), "tools.cedar": policies,
-		}, []string{"--listen", address, "--session-key", filepath.Join(dir, ".session-key")}, "AWS_ENDPOINT_URL_STS="+sts.URL)
+		}, []string{"--listen", address, "--session-key", filepath.Join(dir, ".session-key")},
+			"AWS_ENDPOINT_URL_STS="+sts.URL)
 	}
 	process, err := start()
 	if err != nil {
@@ -233,7 +237,7 @@ func (c *client) check() error {
 		return fmt.Errorf("the client told nothing: %q", line)
 	}
 	switch {
-	case strings.Join(said.Tools, " ") != "aws___list_regions aws___run_script" && strings.Join(said.Tools, " ") != "aws___run_script aws___list_regions":
+	case !slices.Equal(slices.Sorted(slices.Values(said.Tools)), []string{"aws___list_regions", "aws___run_script"}):
 		return fmt.Errorf("it sees %v", said.Tools)
 	case !strings.Contains(said.Text, "assumed-role/Default/alice"):
 		return fmt.Errorf("it ran as %q", said.Text)

@@ -212,7 +212,8 @@ func (s *story) withoutToken(ctx context.Context) error {
 func (s *story) client(ctx context.Context, token string, options *mcp.ClientOptions) (*mcp.ClientSession, error) {
 	client := mcp.NewClient(&mcp.Implementation{Name: "agent", Version: "1"}, options)
 	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint: s.sidecar.URL + "/mcp", HTTPClient: &http.Client{Transport: bearer(token)}, DisableStandaloneSSE: true,
+		Endpoint: s.sidecar.URL + "/mcp", HTTPClient: &http.Client{Transport: bearer(token)},
+		DisableStandaloneSSE: true,
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -332,7 +333,9 @@ func (s *story) streams(ctx context.Context, p person) error {
 	begun := time.Now()
 	pieces := make(chan time.Duration, 16)
 	session, err := s.client(ctx, p.token, &mcp.ClientOptions{
-		ProgressNotificationHandler: func(context.Context, *mcp.ProgressNotificationClientRequest) { pieces <- time.Since(begun) },
+		ProgressNotificationHandler: func(context.Context, *mcp.ProgressNotificationClientRequest) {
+			pieces <- time.Since(begun)
+		},
 	})
 	if err != nil {
 		return err

@@ -73,7 +73,8 @@ func spdx(binary, name, version, architecture string) ([]byte, error) {
 		relationships = append(relationships, relationship{"SPDXRef-Main", "DEPENDS_ON", id})
 	}
 	text, err := json.MarshalIndent(map[string]any{
-		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "countersign-" + name,
+		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
+		"name":              "countersign-" + name,
 		"documentNamespace": "https://countersign.io/sbom/" + name + "/" + version + "/" + architecture,
 		"creationInfo": map[string]any{
 			"created":  ociarchive.Epoch.Format("2006-01-02T15:04:05Z"),

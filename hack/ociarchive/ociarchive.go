@@ -184,7 +184,8 @@ func indexOf(images []v1.Image) (v1.ImageIndex, error) {
 			return nil, fmt.Errorf("make index: %w", err)
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{
-			Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: config.OS, Architecture: config.Architecture}},
+			Add:        image,
+			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: config.OS, Architecture: config.Architecture}},
 		})
 	}
 	return index, nil
@@ -221,7 +222,10 @@ func pack(dir, file string) (err error) {
 				},
 			)
 		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(relative), Mode: 0o644, Size: info.Size(), ModTime: Epoch}); err != nil {
+		header := &tar.Header{
+			Typeflag: tar.TypeReg, Name: filepath.ToSlash(relative), Mode: 0o644, Size: info.Size(), ModTime: Epoch,
+		}
+		if err := w.WriteHeader(header); err != nil {
 			return err
 		}
 		f, err := os.Open(name)

@@ -130,7 +130,8 @@ func (v *configMapValidator) warnOfUsers(
 	}
 	return admission.Warnings{
 		fmt.Sprintf(
-			"the auth-config %q %s while running Pods use it (%s%s): they keep what they have read, and do not start again without it",
+			"the auth-config %q %s while running Pods use it (%s%s): they keep what they have read, and do not "+
+				"start again without it",
 			cm.Name,
 			what,
 			strings.Join(names, ", "),

@@ -38,22 +38,28 @@ var admissionBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .
 func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "countersign_admissions_total", Help: "Pods by outcome (injected, unchanged, skipped, refused, error) and code of the refusal.",
+			Name: "countersign_admissions_total",
+			Help: "Pods by outcome (injected, unchanged, skipped, refused, error) and code of the refusal.",
 		}, []string{"outcome", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "countersign_admission_duration_seconds", Help: "Time that a Pod's admission took here.", Buckets: admissionBuckets,
+			Name: "countersign_admission_duration_seconds", Help: "Time that a Pod's admission took here.",
+			Buckets: admissionBuckets,
 		}, []string{"outcome"}),
 		resolving: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "countersign_config_resolve_duration_seconds", Help: "Time from the annotation to a validated auth-config.", Buckets: admissionBuckets,
+			Name: "countersign_config_resolve_duration_seconds",
+			Help: "Time from the annotation to a validated auth-config.", Buckets: admissionBuckets,
 		}),
 		configMaps: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "countersign_config_admissions_total", Help: "Auth-configs that were applied, by outcome (valid, invalid).",
+			Name: "countersign_config_admissions_total",
+			Help: "Auth-configs that were applied, by outcome (valid, invalid).",
 		}, []string{"outcome"}),
 		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "countersign_certificate_expiry_timestamp_seconds", Help: "When the webhook's certificate ends (ca, serving).",
+			Name: "countersign_certificate_expiry_timestamp_seconds",
+			Help: "When the webhook's certificate ends (ca, serving).",
 		}, []string{"certificate"}),
 		copies: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "countersign_shared_config_writes_total", Help: "Copies of shared auth-configs written, by operation (create, update, delete).",
+			Name: "countersign_shared_config_writes_total",
+			Help: "Copies of shared auth-configs written, by operation (create, update, delete).",
 		}, []string{"operation"}),
 	}
 	registry.MustRegister(m.admissions, m.duration, m.resolving, m.configMaps, m.expiry, m.copies)

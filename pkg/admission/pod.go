@@ -120,7 +120,8 @@ func (h *podHandler) inject(
 }
 
 func notLabelled(namespace string) string {
-	return "the namespace " + namespace + " is not labelled " + inject.LabelInjection + ": enabled: no sidecar is injected"
+	return "the namespace " + namespace + " is not labelled " + inject.LabelInjection +
+		": enabled: no sidecar is injected"
 }
 
 // refused carries the code for programs as a cause beside the sentence.

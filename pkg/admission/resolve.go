@@ -70,7 +70,8 @@ func (r *resolver) resolve(
 	if sharedOnly {
 		return nil, inject.Refuse(
 			inject.CodeConfigMapForbidden,
-			"the namespace %q may use shared auth-configs only (label %s: shared), and there is none named %q in the namespace %q",
+			"the namespace %q may use shared auth-configs only (label %s: shared), and there is none named %q in "+
+				"the namespace %q",
 			namespace.Name,
 			inject.LabelConfigs,
 			name,

@@ -142,11 +142,13 @@ func newManager(
 	m, err := manager.New(cluster, manager.Options{
 		Scheme: scheme, Cache: caches,
 		WebhookServer: webhook.NewServer(webhook.Options{
-			Host: options.Host, Port: options.Port, CertDir: options.CertDir, TLSOpts: []func(*tls.Config){certificates.configure},
+			Host: options.Host, Port: options.Port, CertDir: options.CertDir,
+			TLSOpts: []func(*tls.Config){certificates.configure},
 		}),
 		HealthProbeBindAddress: options.HealthAddress,
 		Metrics:                metricsserver.Options{BindAddress: options.MetricsAddress},
-		LeaderElection:         true, LeaderElectionNamespace: options.Namespace, LeaderElectionID: options.Name + "-leader",
+		LeaderElection:         true, LeaderElectionNamespace: options.Namespace,
+		LeaderElectionID:              options.Name + "-leader",
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       ptr.To(10 * time.Second),
 		// Several may run in one process: the tests' replicas.
@@ -170,18 +172,21 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 	}
 	register(pathMutatePods, &admission.Webhook{Handler: &podHandler{
 		resolver: &resolver{
-			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
+			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated,
+			metrics: metrics,
 		},
 		options: options.Inject, metrics: metrics,
 	}})
 	register(
 		pathValidateConfigMaps,
 		admission.WithValidator(m.GetScheme(), admission.Validator[*corev1.ConfigMap](&configMapValidator{
-			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated, metrics: metrics,
+			cached: m.GetCache(), live: m.GetAPIReader(), systemNamespace: options.Namespace, validated: validated,
+			metrics: metrics,
 		})),
 	)
 	shared := &sharedConfigs{
-		client: m.GetClient(), live: m.GetAPIReader(), systemNamespace: options.Namespace, webhookConfiguration: options.Name, validated: validated, metrics: metrics,
+		client: m.GetClient(), live: m.GetAPIReader(), systemNamespace: options.Namespace,
+		webhookConfiguration: options.Name, validated: validated, metrics: metrics,
 	}
 	if err := shared.setUp(m); err != nil {
 		return fmt.Errorf("set up the controller of shared auth-configs: %w", err)

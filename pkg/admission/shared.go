@@ -188,7 +188,8 @@ func desiredCopy(key types.NamespacedName, source *corev1.ConfigMap, owner metav
 			Namespace: key.Namespace, Name: key.Name,
 			Labels: map[string]string{inject.LabelAuthConfig: labelCopy},
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration", Name: owner.GetName(), UID: owner.GetUID(),
+				APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration",
+				Name: owner.GetName(), UID: owner.GetUID(),
 			}},
 		},
 		Data: source.Data,
@@ -226,7 +227,8 @@ func (s *sharedConfigs) write(ctx context.Context, desired *corev1.ConfigMap) er
 }
 
 func isSameCopy(desired, present *corev1.ConfigMap) bool {
-	return present.Annotations[annotationDigest] == authconfig.Files(desired.Data).Hash() && len(present.BinaryData) == 0 &&
+	return present.Annotations[annotationDigest] == authconfig.Files(desired.Data).Hash() &&
+		len(present.BinaryData) == 0 &&
 		maps.Equal(desired.Labels, present.Labels) &&
 		equality.Semantic.DeepEqual(desired.OwnerReferences, present.OwnerReferences)
 }

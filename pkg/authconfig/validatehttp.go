@@ -16,7 +16,8 @@ const agentCoreHeader = "X-Amzn-Bedrock-Agentcore-Runtime-"
 
 // reservedHeaders are never passed on nor set by a config, with the reason.
 var reservedHeaders = map[string]string{
-	agentCoreHeader + "User-Id":    "AWS acts on it as a user of its own choice; the caller's token says who is calling",
+	agentCoreHeader + "User-Id": "AWS acts on it as a user of its own choice; the caller's token says who is " +
+		"calling",
 	agentCoreHeader + "Session-Id": "it is set where clientSessions is true, bound to the caller",
 }
 
@@ -47,7 +48,8 @@ func (v *validator) headers(path string, wire *wireHeaders) Headers {
 func (v *validator) header(path, written string) (string, bool) {
 	name := http.CanonicalHeaderKey(written)
 	switch {
-	case !strings.HasPrefix(name, agentCoreHeader) || len(name) == len(agentCoreHeader) || strings.ContainsAny(name, " \t:\r\n"):
+	case !strings.HasPrefix(name, agentCoreHeader) || len(name) == len(agentCoreHeader) ||
+		strings.ContainsAny(name, " \t:\r\n"):
 		v.failf(path, "%q is not a header X-Amzn-Bedrock-AgentCore-Runtime-*", clip(written))
 	case reservedHeaders[name] != "":
 		v.failf(path, "%q cannot be chosen: %s", clip(written), reservedHeaders[name])

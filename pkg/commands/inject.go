@@ -155,7 +155,8 @@ func injectObject(
 		warnings = append(
 			warnings,
 			fmt.Sprintf("%s carries the annotation %s, and there is no Pod template that could be injected: "+
-				"put it on the template's own metadata, or let the webhook inject the Pods", strings.Join(path, "."), inject.AnnotationAuthConfig),
+				"put it on the template's own metadata, or let the webhook inject the Pods",
+				strings.Join(path, "."), inject.AnnotationAuthConfig),
 		)
 	}
 	return warnings, missed, nil

@@ -60,7 +60,8 @@ func scopeWarnings(config *authconfig.Config) []string {
 			warnings = append(
 				warnings,
 				fmt.Sprintf(
-					"upstream %q: its host says nothing of a service, so requests are signed for %q in %s, as in awsSts; "+
+					"upstream %q: its host says nothing of a service, so requests are signed for %q in %s, as in "+
+						"awsSts; "+
 						"set service and region if AWS refuses the signature",
 					u.Name,
 					u.Service,

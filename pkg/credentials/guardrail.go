@@ -20,7 +20,8 @@ const maxPolicyLength = 2048
 // applies to requests without it as well, which is what is wanted: a leaked
 // credential that is used directly has no such key.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_IfExists
-const DenyOutsideMCP = `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSMCPService":"false"}}}`
+const DenyOutsideMCP = `{"Effect":"Deny","Action":"*","Resource":"*",` +
+	`"Condition":{"BoolIfExists":{"aws:ViaAWSMCPService":"false"}}}`
 
 const allowAll = `{"Effect":"Allow","Action":"*","Resource":"*"}`
 

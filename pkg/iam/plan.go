@@ -157,7 +157,8 @@ func (p *planner) warnf(format string, args ...any) {
 // is the token's azp.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
 var builtInProviders = map[string]string{
-	"accounts.google.com": "aud", "cognito-identity.amazonaws.com": "aud", "www.amazon.com": "app_id", "graph.facebook.com": "app_id",
+	"accounts.google.com": "aud", "cognito-identity.amazonaws.com": "aud", "www.amazon.com": "app_id",
+	"graph.facebook.com": "app_id",
 }
 
 // isBuiltIn reports whether IAM knows the issuer by itself.
@@ -332,7 +333,8 @@ func (p *planner) basePermissions(account *Account) []jsontext.Value {
 	var statements []jsontext.Value
 	if slices.ContainsFunc(p.config.Upstreams, authconfig.Upstream.IsManagedByAWS) {
 		statements = append(statements, marshal(statement{
-			Sid: "WhoAmIThroughMCP", Effect: "Allow", Action: []string{"sts:GetCallerIdentity"}, Resource: []string{"*"},
+			Sid: "WhoAmIThroughMCP", Effect: "Allow", Action: []string{"sts:GetCallerIdentity"},
+			Resource:  []string{"*"},
 			Condition: conditions{"Bool": {"aws:ViaAWSMCPService": "true"}},
 		}))
 	}
@@ -391,7 +393,8 @@ func (p *planner) finish() error {
 		for _, r := range account.Roles {
 			if p.narrowed[r.ARN] > 0 && p.narrowed[r.ARN] < p.given[r.ARN] {
 				p.warnf(
-					"the role %s is also given without a session policy: such callers can do all that the session policies of its other mappings allow; use another role for them",
+					"the role %s is also given without a session policy: such callers can do all that the session "+
+						"policies of its other mappings allow; use another role for them",
 					r.ARN,
 				)
 			}
@@ -405,12 +408,14 @@ func (p *planner) finish() error {
 	}
 	if !p.guarded {
 		p.warnf(
-			"not every upstream has guardrail mcpOnly, so the roles do not deny what comes past an AWS MCP server: a leaked credential can be used directly",
+			"not every upstream has guardrail mcpOnly, so the roles do not deny what comes past an AWS MCP server: " +
+				"a leaked credential can be used directly",
 		)
 	}
 	if p.config.Identity.Source == authconfig.SourceBearer {
 		p.warnf(
-			"a trust policy sees issuer and audience, not groups: whoever holds a token for audience %s can ask STS for any of these roles without the sidecar; "+
+			"a trust policy sees issuer and audience, not groups: whoever holds a token for audience %s can ask "+
+				"STS for any of these roles without the sidecar; "+
 				"give each role only what everybody with such a token may do through MCP, or add conditions on sub",
 			p.quotedAudiences(),
 		)

@@ -120,7 +120,8 @@ data "aws_caller_identity" "current" {}
 			fmt.Fprintf(&b, "\nresource \"aws_iam_openid_connect_provider\" \"countersign_%s\" {\n", a.ID)
 			fmt.Fprintf(
 				&b,
-				"  count          = var.create_provider && %s ? 1 : 0\n  url            = %s\n  client_id_list = %s\n}\n",
+				"  count          = var.create_provider && %s ? 1 : 0\n  url            = %s\n  client_id_list = "+
+					"%s\n}\n",
 				here,
 				hclString(a.Provider.URL),
 				hclStrings(a.Provider.ClientIDs),
@@ -130,7 +131,8 @@ data "aws_caller_identity" "current" {}
 			label := fmt.Sprintf("countersign_%s_%d", a.ID, n+1)
 			fmt.Fprintf(
 				&b,
-				"\nresource \"aws_iam_role\" %q {\n  count                = %s ? 1 : 0\n  name                 = %s\n  path                 = %s\n  max_session_duration = %d\n  assume_role_policy   = %s\n}\n",
+				"\nresource \"aws_iam_role\" %q {\n  count                = %s ? 1 : 0\n  name                 = "+
+					"%s\n  path                 = %s\n  max_session_duration = %d\n  assume_role_policy   = %s\n}\n",
 				label,
 				here,
 				hclString(r.Name),
@@ -140,7 +142,8 @@ data "aws_caller_identity" "current" {}
 			)
 			fmt.Fprintf(
 				&b,
-				"\nresource \"aws_iam_role_policy\" %q {\n  count  = %s ? 1 : 0\n  name   = %q\n  role   = aws_iam_role.%s[0].id\n  policy = %s\n}\n",
+				"\nresource \"aws_iam_role_policy\" %q {\n  count  = %s ? 1 : 0\n  name   = %q\n  role   = "+
+					"aws_iam_role.%s[0].id\n  policy = %s\n}\n",
 				label,
 				here,
 				policyName,
@@ -150,7 +153,8 @@ data "aws_caller_identity" "current" {}
 			for i, arn := range r.ManagedPolicyARNs {
 				fmt.Fprintf(
 					&b,
-					"\nresource \"aws_iam_role_policy_attachment\" \"%s_%d\" {\n  count      = %s ? 1 : 0\n  role       = aws_iam_role.%s[0].name\n  policy_arn = %s\n}\n",
+					"\nresource \"aws_iam_role_policy_attachment\" \"%s_%d\" {\n  count      = %s ? 1 : 0\n  role  "+
+						"     = aws_iam_role.%s[0].name\n  policy_arn = %s\n}\n",
 					label,
 					i+1,
 					here,

@@ -120,7 +120,8 @@ func (b *Bearer) verify(ctx context.Context, token Token) (*Caller, error) {
 	if _, err := b.verifier.Verify(context.WithValue(ctx, signatureCheckKey{}, check), token.raw); err != nil {
 		return nil, verificationError(check.err)
 	}
-	if missing := slices.IndexFunc(b.config.RequiredScopes, func(s string) bool { return !slices.Contains(caller.Scopes, s) }); missing >= 0 {
+	lacks := func(scope string) bool { return !slices.Contains(caller.Scopes, scope) }
+	if missing := slices.IndexFunc(b.config.RequiredScopes, lacks); missing >= 0 {
 		return nil, &ScopeError{Required: b.config.RequiredScopes, Missing: b.config.RequiredScopes[missing]}
 	}
 	b.verified.Add(token.digest, &verifiedToken{caller: caller, key: check.key})

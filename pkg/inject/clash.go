@@ -14,7 +14,8 @@ import (
 // is that of what the user had better mend first.
 func (i *injector) findClash() *Refusal {
 	for _, find := range []func() *Refusal{
-		i.unfitPod, i.unfitMode, i.injectedOtherwise, i.takenContainer, i.takenVolume, i.takenMount, i.takenUser, i.takenPort,
+		i.unfitPod, i.unfitMode, i.injectedOtherwise, i.takenContainer, i.takenVolume, i.takenMount, i.takenUser,
+		i.takenPort,
 	} {
 		if refusal := find(); refusal != nil {
 			return refusal
@@ -45,7 +46,8 @@ func (i *injector) unfitPod() *Refusal {
 			CodeHostNetwork,
 			"hostNetwork is true: a sidecar would take the traffic of the whole node; run the Pod in its own network",
 		)
-	case spec.OS != nil && spec.OS.Name == corev1.Windows || spec.NodeSelector[corev1.LabelOSStable] == string(corev1.Windows):
+	case spec.OS != nil && spec.OS.Name == corev1.Windows ||
+		spec.NodeSelector[corev1.LabelOSStable] == string(corev1.Windows):
 		return Refuse(CodeWindowsPod, "the Pod is for Windows nodes; the sidecar runs on Linux only")
 	}
 	return nil
@@ -59,7 +61,8 @@ func (i *injector) unfitMode() *Refusal {
 		if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
 			return Refuse(
 				CodeUpstreamAddress,
-				"mode %s cannot intercept the upstream host %q of the auth-config %q: it is an address and not a name; use %s: loopback",
+				"mode %s cannot intercept the upstream host %q of the auth-config %q: it is an address and not a "+
+					"name; use %s: loopback",
 				i.settings.mode,
 				host,
 				i.config.Name,
@@ -73,7 +76,8 @@ func (i *injector) unfitMode() *Refusal {
 	if other := transparentProxy(i.pod, i.namespace); other != "" {
 		return Refuse(
 			CodeTransparentProxy,
-			"mode redirect does not work beside another transparent proxy (%s): both would redirect the same traffic; use %s: hosts",
+			"mode redirect does not work beside another transparent proxy (%s): both would redirect the same "+
+				"traffic; use %s: hosts",
 			other,
 			AnnotationIntercept,
 		)
@@ -82,7 +86,8 @@ func (i *injector) unfitMode() *Refusal {
 	if level := i.namespace.Labels[levelLabel]; level == "baseline" || level == "restricted" {
 		return Refuse(
 			CodePodSecurityLevel,
-			"mode redirect needs an init container with NET_ADMIN, which the namespace %q (%s: %s) does not admit; use %s: hosts",
+			"mode redirect needs an init container with NET_ADMIN, which the namespace %q (%s: %s) does not admit; "+
+				"use %s: hosts",
 			i.namespace.Name,
 			levelLabel,
 			level,
@@ -266,7 +271,8 @@ func (i *injector) unknownUser() *Refusal {
 		if c.SecurityContext == nil || c.SecurityContext.RunAsUser == nil {
 			return Refuse(
 				CodeUserUnknown,
-				"the container %q does not say runAsUser: in mode redirect, where the sidecar's uid (%d) is one of the namespace's range, it could run as that",
+				"the container %q does not say runAsUser: in mode redirect, where the sidecar's uid (%d) is one of "+
+					"the namespace's range, it could run as that",
 				c.Name,
 				i.user,
 			)
@@ -301,7 +307,8 @@ func (i *injector) hostsClash() *Refusal {
 		if slices.ContainsFunc(reservedPorts, func(reserved int32) bool { return int(reserved) == port }) {
 			return Refuse(
 				CodeReservedPort,
-				"the auth-config %q has an upstream with the port %d, which is the sidecar's own: in mode hosts it cannot listen there; use %s: redirect or loopback",
+				"the auth-config %q has an upstream with the port %d, which is the sidecar's own: in mode hosts it "+
+					"cannot listen there; use %s: redirect or loopback",
 				i.config.Name,
 				port,
 				AnnotationIntercept,
@@ -313,7 +320,8 @@ func (i *injector) hostsClash() *Refusal {
 			if isTCP(&p) && slices.Contains(i.config.Ports(), int(p.ContainerPort)) {
 				return Refuse(
 					CodeUpstreamPort,
-					"the container %q has the containerPort %d, which is an upstream's port in the auth-config %q: in mode hosts the sidecar listens there; use %s: redirect or loopback",
+					"the container %q has the containerPort %d, which is an upstream's port in the auth-config %q: "+
+						"in mode hosts the sidecar listens there; use %s: redirect or loopback",
 					c.Name,
 					p.ContainerPort,
 					i.config.Name,
@@ -325,7 +333,8 @@ func (i *injector) hostsClash() *Refusal {
 			if path.Clean("/"+m.MountPath) == "/etc/hosts" {
 				return Refuse(
 					CodeHostsFile,
-					"the container %q mounts %q over /etc/hosts, where mode hosts points the upstreams' names to the sidecar; use %s: redirect or loopback",
+					"the container %q mounts %q over /etc/hosts, where mode hosts points the upstreams' names to "+
+						"the sidecar; use %s: redirect or loopback",
 					c.Name,
 					m.Name,
 					AnnotationIntercept,

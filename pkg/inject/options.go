@@ -34,7 +34,8 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Resources.Requests == nil {
 		o.Resources.Requests = corev1.ResourceList{
-			corev1.ResourceCPU: resource.MustParse(DefaultCPURequest), corev1.ResourceMemory: resource.MustParse(DefaultMemoryRequest),
+			corev1.ResourceCPU:    resource.MustParse(DefaultCPURequest),
+			corev1.ResourceMemory: resource.MustParse(DefaultMemoryRequest),
 		}
 	}
 	if o.Resources.Limits == nil {

@@ -166,7 +166,8 @@ func (i *injector) redirect() corev1.Container {
 		Image:           i.options.Image,
 		ImagePullPolicy: i.options.ImagePullPolicy,
 		Args: []string{
-			"redirect", "--to=" + strconv.Itoa(portRedirect), "--ports=" + strings.Join(ports, ","), "--uid=" + strconv.FormatInt(i.user, 10),
+			"redirect", "--to=" + strconv.Itoa(portRedirect), "--ports=" + strings.Join(ports, ","),
+			"--uid=" + strconv.FormatInt(i.user, 10),
 		},
 		Resources:                i.settings.resources,
 		SecurityContext:          context,
@@ -217,7 +218,8 @@ func (i *injector) volumes() []corev1.Volume {
 				VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 					DefaultMode: ptr.To(corev1.ProjectedVolumeSourceDefaultMode),
 					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-						Audience: account.Audience, ExpirationSeconds: ptr.To(int64(account.ExpirationSeconds)), Path: "token",
+						Audience: account.Audience, ExpirationSeconds: ptr.To(int64(account.ExpirationSeconds)),
+						Path: "token",
 					}}},
 				}},
 			},

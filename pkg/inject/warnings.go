@@ -15,7 +15,8 @@ func (i *injector) warnings() []string {
 	warnf := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	if shared := i.pod.Spec.ShareProcessNamespace; shared != nil && *shared || i.pod.Spec.HostPID {
 		warnf(
-			"the containers share a process namespace: one that runs as root, or as the sidecar's uid, can read the sidecar's memory, with the caller's tokens and AWS credentials in it",
+			"the containers share a process namespace: one that runs as root, or as the sidecar's uid, can read " +
+				"the sidecar's memory, with the caller's tokens and AWS credentials in it",
 		)
 	}
 	for c := range i.userContainers() {
@@ -30,7 +31,8 @@ func (i *injector) warnings() []string {
 		}
 		if i.bypassesByProxy(c) {
 			warnf(
-				"the container %q sends its traffic to a proxy (%s): add %s to NO_PROXY, else it never reaches the sidecar",
+				"the container %q sends its traffic to a proxy (%s): add %s to NO_PROXY, else it never reaches the "+
+					"sidecar",
 				c.Name,
 				strings.Join(proxyVariables(c, i.settings.mode), ", "),
 				strings.Join(i.addressedHosts(), ","),
@@ -56,7 +58,8 @@ func (i *injector) rootConsequence() string {
 	case ModeHosts:
 		return "it can edit its /etc/hosts and reach the upstreams past the sidecar (without a signature)"
 	case ModeRedirect:
-		return "with CAP_SETUID it can take the sidecar's uid, whose traffic is not redirected, and reach the upstreams past the sidecar (without a signature)"
+		return "with CAP_SETUID it can take the sidecar's uid, whose traffic is not redirected, and reach the " +
+			"upstreams past the sidecar (without a signature)"
 	case ModeLoopback:
 	}
 	return "nothing in the Pod keeps it from reaching the upstreams past the sidecar (without a signature)"
@@ -75,14 +78,16 @@ func (i *injector) environmentWarnings(c *corev1.Container) []string {
 			warnings = append(
 				warnings,
 				fmt.Sprintf(
-					"the container %q sets %s itself: what it names must hold the Pod's CA (%s), else calls to the upstreams fail",
+					"the container %q sets %s itself: what it names must hold the Pod's CA (%s), else calls to the "+
+						"upstreams fail",
 					c.Name,
 					variable.Name,
 					caFile,
 				),
 			)
 		} else {
-			warnings = append(warnings, fmt.Sprintf("the container %q sets %s itself: the sidecar listens at %s", c.Name, variable.Name, variable.Value))
+			warnings = append(warnings, fmt.Sprintf(
+				"the container %q sets %s itself: the sidecar listens at %s", c.Name, variable.Name, variable.Value))
 		}
 	}
 	if len(c.EnvFrom) > 0 {

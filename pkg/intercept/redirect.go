@@ -63,7 +63,8 @@ func listenRedirected(
 	destination func(*net.TCPConn) (netip.AddrPort, error),
 ) (*Redirected, error) {
 	r := &Redirected{
-		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination, own: map[netip.AddrPort]bool{},
+		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination,
+		own: map[netip.AddrPort]bool{},
 		accepted: make(
 			chan net.Conn,
 		), undecided: newUndecided(maxUndecided), passedOn: make(chan struct{}, maxPassedOn),

@@ -36,7 +36,8 @@ func explainRules(err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return fmt.Errorf(
-			"the firewall rules cannot be written: the capability NET_ADMIN is missing; the namespace must admit it (Pod Security level privileged): %w",
+			"the firewall rules cannot be written: the capability NET_ADMIN is missing; the namespace must admit "+
+				"it (Pod Security level privileged): %w",
 			err,
 		)
 	case errors.Is(err, syscall.EPROTONOSUPPORT),
@@ -44,7 +45,8 @@ func explainRules(err error) error {
 		errors.Is(err, syscall.EAFNOSUPPORT),
 		errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf(
-			"the firewall rules cannot be written: the node's kernel lacks nf_tables with NAT (nft_nat, nft_redir); use the mode hosts instead: %w",
+			"the firewall rules cannot be written: the node's kernel lacks nf_tables with NAT (nft_nat, "+
+				"nft_redir); use the mode hosts instead: %w",
 			err,
 		)
 	}
@@ -64,7 +66,8 @@ func (r *Rules) add(c *nftables.Conn, family nftables.TableFamily) {
 	c.DelTable(&nftables.Table{Family: family, Name: tableName})
 	table := c.AddTable(&nftables.Table{Family: family, Name: tableName})
 	chain := c.AddChain(&nftables.Chain{
-		Name: "output", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
+		Name: "output", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput,
+		Priority: nftables.ChainPriorityNATDest,
 	})
 	loopback := make([]byte, unix.IFNAMSIZ)
 	copy(loopback, "lo")

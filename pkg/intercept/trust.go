@@ -20,8 +20,8 @@ const truststorePassword = "changeit"
 
 // WriteTrust writes the files that clients in the Pod are pointed to: ca.crt,
 // the CA alone; bundle.crt, for clients that take one whole set of roots: the
-// public ones, without those that are trusted in part, the auth-config's own (more, PEM) and the CA; truststore.p12, the
-// same for a JVM, with the password "changeit".
+// public ones, without those that are trusted in part, the auth-config's own
+// (more, PEM) and the CA; truststore.p12, the same for a JVM, with the password "changeit".
 func (a *Authority) WriteTrust(dir string, more []byte) error {
 	var public bytes.Buffer
 	var store []*x509.Certificate
@@ -53,7 +53,8 @@ func (a *Authority) WriteTrust(dir string, more []byte) error {
 		more = append(bytes.Clone(more), '\n')
 	}
 	for name, content := range map[string][]byte{
-		"ca.crt": a.PEM(), "bundle.crt": bytes.Join([][]byte{public.Bytes(), more, a.PEM()}, nil), "truststore.p12": p12,
+		"ca.crt": a.PEM(), "bundle.crt": bytes.Join([][]byte{public.Bytes(), more, a.PEM()}, nil),
+		"truststore.p12": p12,
 	} {
 		// The app's user is not ours.
 		if err := atomicfile.Write(filepath.Join(dir, name), content, 0o644); err != nil {

@@ -59,7 +59,8 @@ func CheckRendered(dir string, config *authconfig.Config) error {
 		return fmt.Errorf("read what was rendered: %w", err)
 	case !bytes.Equal(before, text):
 		return fmt.Errorf(
-			"the auth-config has changed in what was rendered into this Pod (upstream hosts and ports, identity.source, identity.serviceAccount): it was %s and is %s; a new Pod is needed",
+			"the auth-config has changed in what was rendered into this Pod (upstream hosts and ports, "+
+				"identity.source, identity.serviceAccount): it was %s and is %s; a new Pod is needed",
 			before,
 			text,
 		)

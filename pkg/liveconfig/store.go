@@ -125,7 +125,8 @@ var (
 		"refused: all policies are gone but there was no authorization block to remove; every tool would be allowed",
 	)
 	errReachable = errors.New(
-		"refused: identity.source serviceAccount needs a loopback --listen address, and loopback --tls-listen addresses, or it would lend its identity to the network",
+		"refused: identity.source serviceAccount needs a loopback --listen address, and loopback --tls-listen " +
+			"addresses, or it would lend its identity to the network",
 	)
 )
 

@@ -37,7 +37,8 @@ var lists = []struct {
 // resultMembers are those that are looked at. Each stands for itself only when
 // it is there once and in this case.
 var resultMembers = []string{
-	"tools", "prompts", "resources", "resourceTemplates", "tasks", "cacheScope", "task", "taskId", "ttlMs", "capabilities", "nextCursor",
+	"tools", "prompts", "resources", "resourceTemplates", "tasks", "cacheScope", "task", "taskId", "ttlMs",
+	"capabilities", "nextCursor",
 }
 
 // edit replaces bytes [from, to) of a message.

@@ -244,7 +244,8 @@ func (m *Message) check(hasVersion, hasMethod, hasOutcome bool) error {
 // The known members of params, of all methods: one that differs only by case
 // could be read as the known one by another parser.
 var paramsMembers = []string{
-	"name", "arguments", "uri", "ref", "argument", "context", "taskId", "task", "notifications", "_meta", "cursor", "level",
+	"name", "arguments", "uri", "ref", "argument", "context", "taskId", "task", "notifications", "_meta", "cursor",
+	"level",
 	"protocolVersion", "capabilities", "clientInfo", "requestId", "reason", "progressToken", "progress",
 	"inputResponses", "requestState",
 }

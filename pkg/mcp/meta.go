@@ -51,7 +51,8 @@ func setMeta(message []byte, m *Message, meta map[string]string) ([]byte, error)
 				if err != nil {
 					return nil, err
 				}
-				if object, err = setMember(object, name, func(jsontext.Value) (jsontext.Value, error) { return text, nil }); err != nil {
+				given := func(jsontext.Value) (jsontext.Value, error) { return text, nil }
+				if object, err = setMember(object, name, given); err != nil {
 					return nil, err
 				}
 			}

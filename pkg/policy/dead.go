@@ -149,7 +149,8 @@ func isFalse(v *validate.Validator, p *ast.Policy, tool *string) bool {
 		},
 	}
 	probe.Conditions = []ast.ConditionType{{
-		Condition: ast.ConditionWhen, Body: ast.NodeTypeAnd{BinaryNode: ast.BinaryNode{Left: condition, Right: illTyped}},
+		Condition: ast.ConditionWhen,
+		Body:      ast.NodeTypeAnd{BinaryNode: ast.BinaryNode{Left: condition, Right: illTyped}},
 	}}
 	return guarded(func() error { return v.Policy("", &probe) }) == nil
 }

@@ -19,7 +19,8 @@ func (s *Set) warn(upstreams []authconfig.Upstream) []string {
 			warnings = append(
 				warnings,
 				fmt.Sprintf(
-					"policy %s: action == %s matches no call, because each tool has an action of its own: write action in %s",
+					"policy %s: action == %s matches no call, because each tool has an action of its own: write "+
+						"action in %s",
 					p.id,
 					callToolUID,
 					callToolUID,

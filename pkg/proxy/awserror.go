@@ -31,7 +31,8 @@ const maxAWSError = 64 << 10
 var (
 	credentialErrors = []string{"ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient"}
 	signatureErrors  = []string{
-		"InvalidSignature", "SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken", "RequestExpired",
+		"InvalidSignature", "SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken",
+		"RequestExpired",
 		"InvalidAccessKeyId", "NotAuthorized", "MissingToken",
 	}
 )

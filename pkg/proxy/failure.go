@@ -126,7 +126,8 @@ func unknownMethod(status int) *failure {
 
 func unknownTask() *failure {
 	return &failure{
-		status: http.StatusOK, code: mcp.CodeInvalidParams, message: "the task is not known", reason: reasonTask, denied: true,
+		status: http.StatusOK, code: mcp.CodeInvalidParams, message: "the task is not known", reason: reasonTask,
+		denied: true,
 	}
 }
 
@@ -155,7 +156,8 @@ func forbiddenHost() *failure {
 
 func misdirected() *failure {
 	return &failure{
-		status: http.StatusMisdirectedRequest, code: codePath, message: "the Host is not the one that the connection is for",
+		status: http.StatusMisdirectedRequest, code: codePath,
+		message: "the Host is not the one that the connection is for",
 	}
 }
 
@@ -208,19 +210,22 @@ func unsupportedMediaType() *failure {
 // disagrees is for what a header says otherwise than the body.
 func disagrees(what string) *failure {
 	return &failure{
-		status: http.StatusBadRequest, code: mcp.CodeHeaderMismatch, message: what + " does not agree with the body", reason: reasonMismatch,
+		status: http.StatusBadRequest, code: mcp.CodeHeaderMismatch,
+		message: what + " does not agree with the body", reason: reasonMismatch,
 	}
 }
 
 func overloaded(message string) *failure {
 	return &failure{
-		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonOverload, retryAfter: 1,
+		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonOverload,
+		retryAfter: 1,
 	}
 }
 
 func unavailable(message string) *failure {
 	return &failure{
-		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonUnavailable, retryAfter: 1,
+		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonUnavailable,
+		retryAfter: 1,
 	}
 }
 
@@ -230,7 +235,8 @@ func badGateway(message string) *failure {
 
 func gatewayTimeout() *failure {
 	return &failure{
-		status: http.StatusGatewayTimeout, code: mcp.CodeInternal, message: "the upstream took too long to answer", reason: reasonUpstream,
+		status: http.StatusGatewayTimeout, code: mcp.CodeInternal, message: "the upstream took too long to answer",
+		reason: reasonUpstream,
 	}
 }
 
@@ -238,7 +244,8 @@ func gatewayTimeout() *failure {
 // passed on.
 func upstreamStatus(status int) *failure {
 	return &failure{
-		status: status, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(status), reason: reasonUpstream,
+		status: status, code: mcp.CodeInternal, message: "the upstream answers with status " + strconv.Itoa(status),
+		reason: reasonUpstream,
 	}
 }
 

@@ -226,7 +226,8 @@ func (c *call) credentialFailure(err error) *failure {
 		return unavailable("AWS credentials cannot be had now")
 	case credentials.KindIdentityProvider:
 		slog.Error(
-			"AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences and the role's trust policy",
+			"AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences "+
+				"and the role's trust policy",
 			"role",
 			c.plan.Role,
 			"issuer",

@@ -44,7 +44,8 @@ func isPreflight(r *http.Request) bool {
 
 // allowedRequestHeaders are those that clients of MCP send; beside them every
 // header that begins with Mcp- is allowed, of which names come from tools.
-const allowedRequestHeaders = "Authorization, Content-Type, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
+const allowedRequestHeaders = "Authorization, Content-Type, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, " +
+	"Mcp-Method, Mcp-Name"
 
 func answerPreflight(w http.ResponseWriter, r *http.Request) {
 	names := allowedRequestHeaders

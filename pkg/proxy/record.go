@@ -57,7 +57,8 @@ func (c *call) record() {
 	c.span.End(c.outcome.status, c.outcome.errorType())
 	record := audit.Record{
 		Time: c.started, RequestID: c.requestID(),
-		TraceID: c.traceID(), Upstream: c.upstream.Name, HTTPMethod: c.r.Method, Status: c.outcome.status, Duration: took,
+		TraceID: c.traceID(), Upstream: c.upstream.Name, HTTPMethod: c.r.Method, Status: c.outcome.status,
+		Duration:          took,
 		UpstreamRequestID: c.outcome.upstreamRequestID, Decision: audit.Allow,
 	}
 	if c.caller != nil {

@@ -138,7 +138,8 @@ func resourceURL(snap *liveconfig.Snapshot, r *http.Request, path string) string
 		}
 	} else if scheme == "http" && r.Header.Get("X-Forwarded-Proto") == "https" {
 		warnOfProxy.Do(func() {
-			slog.Warn("a proxy in front says that clients use https, so the metadata names a resource that they did not call: "+
+			slog.Warn("a proxy in front says that clients use https, so the metadata names a resource that they "+
+				"did not call: "+
 				"set spec.identity.oidc.resourceURL or trustedProxies", "proxy", r.RemoteAddr)
 		})
 	}

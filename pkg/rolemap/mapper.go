@@ -200,7 +200,8 @@ func (m *Mapper) whyNot(claims map[string]any, values []string, want string) str
 	case string:
 		return fmt.Sprintf("claim %q is the one string %q, which is not %q", m.roleClaim, values[0], want)
 	case map[string]any:
-		return fmt.Sprintf("claim %q is an object with the members %q, among which %q is not", m.roleClaim, values, want)
+		return fmt.Sprintf(
+			"claim %q is an object with the members %q, among which %q is not", m.roleClaim, values, want)
 	}
 	return fmt.Sprintf("claim %q is %q, which does not hold %q", m.roleClaim, values, want)
 }

@@ -190,7 +190,8 @@ func (r *Rotator) publishIn(
 	object client.Object,
 	clientConfigs func() []*admissionregistrationv1.WebhookClientConfig,
 ) (changed bool, err error) {
-	if err := r.options.Client.Get(ctx, types.NamespacedName{Name: r.options.WebhookConfiguration}, object); err != nil {
+	name := types.NamespacedName{Name: r.options.WebhookConfiguration}
+	if err := r.options.Client.Get(ctx, name, object); err != nil {
 		return false, err
 	}
 	for _, config := range clientConfigs() {

@@ -37,7 +37,8 @@ type UpstreamStatus struct {
 func statusOf(configs *liveconfig.Store, server *proxy.Server) Status {
 	config := configs.Current().Config
 	status := Status{
-		ConfigHash: config.Hash, CredentialCacheSize: server.CredentialCacheSize(), Policies: config.Authorizer.PolicyCount(),
+		ConfigHash: config.Hash, CredentialCacheSize: server.CredentialCacheSize(),
+		Policies:      config.Authorizer.PolicyCount(),
 		Authorization: "none", Refused: configs.Refused(),
 	}
 	if config.Authorizer.HasPolicies() {

@@ -19,7 +19,8 @@ const maxConnections = 1024
 func newHTTPServer(handler http.Handler) *http.Server {
 	connections := &connections{open: map[net.Conn]http.ConnState{}, most: maxConnections}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader, ConnState: connections.follow,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader,
+		ConnState: connections.follow,
 		ErrorLog: log.New(
 			newSparingWriter(slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn).Writer()),
 			"",

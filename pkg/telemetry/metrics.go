@@ -68,7 +68,8 @@ func NewMetrics() *Metrics {
 		),
 		requestDuration: histogram(
 			"request_duration_seconds",
-			"Time from a request's arrival to the end of its answer; streams of GET and subscriptions/listen are left out.",
+			"Time from a request's arrival to the end of its answer; streams of GET and subscriptions/listen are "+
+				"left out.",
 			"upstream",
 			"method",
 		),
@@ -132,7 +133,9 @@ func NewMetrics() *Metrics {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	// Counters that never moved are worth seeing as zero.
-	for _, result := range []string{"success", "access_denied", "invalid_token", "identity_provider", "unavailable", "error"} {
+	for _, result := range []string{
+		"success", "access_denied", "invalid_token", "identity_provider", "unavailable", "error",
+	} {
 		m.exchanges.WithLabelValues(result)
 	}
 	for _, result := range []string{"success", "refused"} {
