@@ -140,7 +140,7 @@ func (a *Authorizer) ask(ctx context.Context, r *Request, subjects []mcp.Subject
 		question := r.question(action, subjects[i].Name)
 		var said policy.Decision
 		if subjects[i].AnyArguments {
-			said = a.policies.CouldAllow(ctx, question)
+			said = a.policies.DecideWithAnyArguments(ctx, question)
 		} else {
 			question.Arguments = r.Message.Params.Arguments
 			said = a.policies.Decide(question)

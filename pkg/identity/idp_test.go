@@ -89,7 +89,7 @@ func TestWhatIsOddBesideAKeyIsPassedOver(t *testing.T) {
 		"a private part that is no key": `"d":"!"`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			document := `{"keys":[{"kty":"oct","k":"x"},` + string(good[:len(good)-1]) + "," + odd + `}]}`
+			document := `{"keys":[{"kty":"oct","k":"x"},{"kty":"OKP","kty":"OKP"},{"kty":"RSA","n":"\ud800"},{"kty":"` + "\xff" + `"},` + string(good[:len(good)-1]) + "," + odd + `}]}`
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(document)) }))
 			defer server.Close()
 			b := bearer(t, issuer, func(c *authconfig.OIDC) { c.Issuer, c.JWKSURL = "https://idp.example.com", server.URL })

@@ -324,7 +324,10 @@ func parseKeys(body []byte) (*publishedKeys, error) {
 	var document struct {
 		Keys []jsontext.Value `json:"keys"`
 	}
-	if err := json.Unmarshal(body, &document); err != nil {
+	// A key that cannot be read is passed over like one of a kind that is not
+	// known; parseKey is strict with each.
+	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err := json.Unmarshal(body, &document, lenient); err != nil {
 		return nil, fmt.Errorf("parse keys: %w", err)
 	}
 	published := &publishedKeys{prints: map[thumbprint]struct{}{}, fetched: time.Now()}

@@ -86,7 +86,7 @@ func filterList(which int, list []byte, filter ListFilter) ([]byte, error) {
 // issueTask tells the filter of the id in a result that creates a task.
 func issueTask(value jsontext.Value, filter ListFilter) error {
 	if value.Kind() != '"' {
-		return ErrUnreadable
+		return nil // an id of another kind is nobody's: no request can name it
 	}
 	if id := unquoted(value); id != "" {
 		filter.IssueTask(id)
@@ -185,7 +185,11 @@ func (s *listScanner) list(which int) error {
 			}
 			leading.to = end
 		case !show:
-			s.edits = append(s.edits, edit{from: previousEnd, to: end})
+			if n := len(s.edits); n > 0 && s.edits[n-1].to == previousEnd {
+				s.edits[n-1].to = end // one edit for a row of entries
+			} else {
+				s.edits = append(s.edits, edit{from: previousEnd, to: end})
+			}
 		default:
 			if leading != nil {
 				comma := bytes.IndexByte(s.text[leading.to:], ',')

@@ -13,6 +13,8 @@ const (
 	ListOfTools ListKinds = 1 << iota
 	ListOfPrompts
 	ListOfResources
+
+	AllLists = ListOfTools | ListOfPrompts | ListOfResources
 )
 
 // listChangedMethods are the notifications by the kind of list.
@@ -23,6 +25,12 @@ var listChangedMethods = []struct {
 	{ListOfTools, "notifications/tools/list_changed"},
 	{ListOfPrompts, "notifications/prompts/list_changed"},
 	{ListOfResources, "notifications/resources/list_changed"},
+}
+
+// AsksForCapabilities reports whether the answer to a method says what a server
+// can do.
+func AsksForCapabilities(method string) bool {
+	return method == "initialize" || method == "server/discover"
 }
 
 // DeclaredLists reads the capabilities of a server: the lists for which it

@@ -408,16 +408,21 @@ func readObject(d *jsontext.Decoder, what string, known []string, member func(na
 	return err
 }
 
-// canonicalName finds names that a parser which ignores case would take for a
-// known one; it returns that one.
+// canonicalName finds names that a parser which ignores case, or what follows a
+// control character, would take for a known one; it returns that one.
 func canonicalName(name string, known []string) (string, bool) {
 	for _, k := range known {
 		if name == k {
 			return k, false
 		}
 	}
+	// A reader that ends strings at NUL, or passes over controls, sees less.
+	bare := name
+	if i := strings.IndexFunc(bare, isControl); i >= 0 {
+		bare = bare[:i]
+	}
 	for _, k := range known {
-		if strings.EqualFold(name, k) {
+		if strings.EqualFold(bare, k) {
 			return k, true
 		}
 	}

@@ -109,11 +109,24 @@ func sameNumber(argument, header string) bool {
 	if argument == header {
 		return true
 	}
-	if len(argument) > maxHeaderNumber || len(header) > maxHeaderNumber ||
-		strings.ContainsAny(argument+header, "eE/_") {
-		return false
-	}
-	a, okA := new(big.Rat).SetString(argument)
-	b, okB := new(big.Rat).SetString(header)
+	a, okA := numberOf(argument)
+	b, okB := numberOf(header)
 	return okA && okB && a.Cmp(b) == 0
 }
+
+// numberOf reads what JSON has for a number, and nothing else that Go takes for
+// one: 0x16 and +22 are none.
+func numberOf(text string) (*big.Rat, bool) {
+	if value := jsontext.Value(text); len(text) > maxHeaderNumber || value.Kind() != '0' || !value.IsValid() ||
+		strings.TrimSpace(text) != text {
+		return nil, false
+	}
+	if _, exponent, found := strings.Cut(strings.ToLower(text), "e"); found &&
+		len(strings.Trim(exponent, "+-")) > maxExponentDigits {
+		return nil, false
+	}
+	return new(big.Rat).SetString(text)
+}
+
+// maxExponentDigits bounds the exponent of a number that is compared by value.
+const maxExponentDigits = 3

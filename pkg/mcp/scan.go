@@ -82,6 +82,9 @@ type Answers struct {
 	Filter ListFilter
 	// Private marks results that may be cached as this caller's own.
 	Private bool
+	// ShowsAll: the filter cuts nothing but tasks, so that a list that is too large
+	// to be held goes on as it is.
+	ShowsAll bool
 	// MaxHeld bounds one list, in bytes; 0 is without bound.
 	MaxHeld int64
 	// Budget bounds all lists that are held at once; nil is without bound.
@@ -222,16 +225,36 @@ func (s *scanner) emit(dst []byte, b []byte) ([]byte, error) {
 		return append(dst, b...), nil
 	}
 	if s.MaxHeld > 0 && int64(len(s.held)+len(b)) > s.MaxHeld {
+		if s.passesUncut() {
+			return s.letGo(dst, b), nil
+		}
 		return dst, &TooLargeError{What: "list", Limit: s.MaxHeld, Field: "spec.limits.maxFilteredBytes"}
 	}
 	s.held = append(s.held, b...)
 	if grown := int64(cap(s.held)) - s.reserved; grown > 0 {
 		if !s.Budget.take(grown) {
+			if s.passesUncut() {
+				return s.letGo(dst, nil), nil
+			}
 			return dst, ErrNoRoom
 		}
 		s.reserved += grown
 	}
 	return dst, nil
+}
+
+// passesUncut reports whether the list that is held need not be.
+func (s *scanner) passesUncut() bool {
+	return s.ShowsAll && s.member != "tasks" && listOf(s.member) >= 0
+}
+
+// letGo passes on what is held of a list, and all that follows.
+func (s *scanner) letGo(dst, b []byte) []byte {
+	dst = append(append(dst, s.held...), b...)
+	s.holding, s.held = false, nil
+	s.Budget.give(s.reserved)
+	s.reserved = 0
+	return dst
 }
 
 func (s *scanner) emitByte(dst []byte, c byte) ([]byte, error) {
@@ -495,7 +518,15 @@ func (s *scanner) nameEnd() error {
 		known, seen = resultMembers, &s.seenResult
 	}
 	s.member = string(decoded)
+	// A reader that ends strings at NUL, or passes over controls, sees less.
+	bare := s.member
+	if i := strings.IndexFunc(bare, isControl); i >= 0 {
+		bare = bare[:i]
+	}
 	for i, k := range known {
+		if bare != s.member && strings.EqualFold(k, bare) {
+			return ErrUnreadable
+		}
 		if !strings.EqualFold(k, s.member) {
 			continue
 		}

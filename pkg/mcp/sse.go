@@ -3,7 +3,6 @@ package mcp
 import (
 	"bytes"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -13,6 +12,9 @@ const (
 	maxEventField = 64 << 10
 	// maxEventText is the most data of an event that carries no message.
 	maxEventText = 1 << 20
+	// maxInserted is how much of an intermediary's own waits for the end of an
+	// event; a client that does not read gets no more.
+	maxInserted = 16 << 10
 	// maxEventFields bounds what has to wait behind data that is on its way.
 	maxEventFields = 128 << 10
 )
@@ -47,6 +49,8 @@ type EventRewriter struct {
 	fields []byte
 	// wrote is set when something of the event went on.
 	wrote bool
+	// inserted are whole events that go out behind this one.
+	inserted []byte
 }
 
 // lineKind is what the line that is being read is.
@@ -81,6 +85,14 @@ func (r *EventRewriter) Dropped() int { return r.dropped }
 // AtBoundary reports whether the output stands between two events, where another
 // one may be put.
 func (r *EventRewriter) AtBoundary() bool { return !r.wrote }
+
+// InsertAfterEvent puts a whole event behind the one that is on its way. It is
+// dropped where too many wait already.
+func (r *EventRewriter) InsertAfterEvent(event []byte) {
+	if len(r.inserted)+len(event) <= maxInserted {
+		r.inserted = append(r.inserted, event...)
+	}
+}
 
 // Release gives back what the rewriter holds of its budget.
 func (r *EventRewriter) Release() { r.scanner.reset() }
@@ -243,7 +255,8 @@ func (r *EventRewriter) fieldEnd(dst []byte) ([]byte, error) {
 	name, value, _ := bytes.Cut(r.field, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
 	digits := len(bytes.Trim(value, "0123456789")) == 0 && len(value) > 0
-	if bytes.ContainsFunc(value, isControl) || !utf8.Valid(value) || string(name) == "retry" && !digits {
+	if bytes.ContainsFunc(value, isControl) || !utf8.Valid(value) || mayHoldMessage(value) ||
+		string(name) == "retry" && !digits {
 		r.dropped++
 		return dst, nil
 	}
@@ -332,6 +345,8 @@ func (r *EventRewriter) dispatch(dst []byte) ([]byte, error) {
 		return dst, err
 	}
 	dst = append(append(dst, r.fields...), '\n')
+	dst = append(dst, r.inserted...)
+	r.inserted = nil
 	r.endEvent()
 	return dst, nil
 }
@@ -351,9 +366,12 @@ func (r *EventRewriter) endEvent() {
 	r.data, r.lines, r.wrote, r.line = dataNone, 0, false, lineName
 }
 
-// appendText writes data that is no message. A line of it that some parser could
-// take for one is refused.
+// appendText writes data that is no message. What some parser could take for one
+// is refused.
 func (r *EventRewriter) appendText(dst []byte) ([]byte, error) {
+	if mayHoldMessage(r.text) {
+		return dst, ErrUnreadable
+	}
 	for line := range strings.SplitSeq(string(r.text), "\n") {
 		line = strings.Map(func(c rune) rune {
 			if isControl(c) || c == utf8.RuneError {
@@ -361,17 +379,13 @@ func (r *EventRewriter) appendText(dst []byte) ([]byte, error) {
 			}
 			return c
 		}, line)
-		if looksLikeMessage(line) {
-			return dst, ErrUnreadable
-		}
 		dst = append(append(append(dst, "data: "...), line...), '\n')
 	}
 	return dst, nil
 }
 
-// looksLikeMessage reports whether a lenient parser could find an object, or a
-// list of them, at the beginning of a line.
-func looksLikeMessage(line string) bool {
-	line = strings.TrimLeftFunc(line, func(c rune) bool { return unicode.IsSpace(c) || c > unicode.MaxASCII })
-	return strings.HasPrefix(line, "{") || strings.HasPrefix(line, "[") && strings.Contains(line, "{")
-}
+// mayHoldMessage reports whether text has what begins an object. Nothing in front
+// of it makes it harmless: parsers pass over comments, byte order marks and tags,
+// clients strip "data: " more than once, and one that takes the stream for
+// ISO-8859-1 ends a line inside a character of UTF-8.
+func mayHoldMessage(text []byte) bool { return bytes.IndexByte(text, '{') >= 0 }

@@ -50,6 +50,8 @@ func TestEventsAreWrittenAnew(t *testing.T) {
 		"a separator in an id":              {"id: 1\u2028data: {}\ndata: {}\n\n", "data: {}\n\n"},
 		"an id with NUL":                    {"id: 1\x00\ndata: {}\n\n", "data: {}\n\n"},
 		"a separator in an event's name":    {"event: x\u0085y\ndata: {}\n\n", "data: {}\n\n"},
+		"a message in an id":                {"id: \u00c5data: {\"result\":{}}\ndata: {}\n\n", "data: {}\n\n"},
+		"a message in an event's name":      {"event: \u00c5data: {\"result\":{}}\ndata: {}\n\n", "data: {}\n\n"},
 		"a retry that is no number":         {"retry: soon\nretry:\ndata: {}\n\n", "data: {}\n\n"},
 		"an id without a value":             {"id\ndata: {}\n\n", "id: \ndata: {}\n\n"},
 		"a long name of an event":           {"event: " + strings.Repeat("x", 60_000) + "\ndata: {}\n\n", "event: " + strings.Repeat("x", 60_000) + "\ndata: {}\n\n"},
@@ -59,6 +61,23 @@ func TestEventsAreWrittenAnew(t *testing.T) {
 				t.Errorf("%s, by %d: %v\ngot  %q\nwant %q", name, n, err, got, c.want)
 			}
 		}
+	}
+}
+
+// TestWhatIsInsertedStandsBehindAnEvent: where the upstream never writes whole
+// events, a notice still goes out.
+func TestWhatIsInsertedStandsBehindAnEvent(t *testing.T) {
+	r := NewEventRewriter(hiding(&hideSecrets{}))
+	out, err := r.Write(nil, []byte("id: 1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.InsertAfterEvent([]byte("data: ours\n\n"))
+	if out, err = r.Write(out, []byte("data: {}\n\nid: 2\n")); err != nil {
+		t.Fatal(err)
+	}
+	if want := "id: 1\ndata: {}\n\ndata: ours\n\nid: 2\n"; string(out) != want {
+		t.Errorf("%q, want %q", out, want)
 	}
 }
 
@@ -76,6 +95,10 @@ func TestAnEventThatCouldBeTakenForAnotherMessageEndsTheStream(t *testing.T) {
 		"a message behind a byte order mark":  "data: \uFEFF{\"result\":{\"tools\":[{\"name\":\"secret\"}]}}\n\n",
 		"a message on a line of its own":      "data: text\ndata: {\"result\":{\"tools\":[{\"name\":\"secret\"}]}}\n\n",
 		"a batch in a batch":                  "data: [[{\"result\":{\"tools\":[{\"name\":\"secret\"}]}}]]\n\n",
+		"a message behind a comment":          "data: /**/{\"result\":{\"tools\":[{\"name\":\"secret\"}]}}\n\n",
+		"a message behind two prefixes":       "data: data: {\"result\":{\"tools\":[{\"name\":\"secret\"}]}}\n\n",
+		"a message behind half a character":   "event: log\ndata: hi \u00c5data: {\"result\":{\"tools\":[{\"name\":\"secret\"}]}}\n\n",
+		"a message in YAML":                   "data: --- {\"result\":{\"tools\":[{\"name\":\"secret\"}]}}\n\n",
 		"an object with quotes of other kind": "data: {'result': {'tools': [{'name': 'secret'}]}}\n\n",
 	} {
 		for _, n := range []int{1, 1000} {

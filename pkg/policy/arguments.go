@@ -14,6 +14,8 @@ import (
 const (
 	maxSetMembers = 1000
 	maxValues     = 20_000
+	// maxMismatches bounds what is noted one by one.
+	maxMismatches = 1000
 )
 
 // argumentReader turns a tool's arguments into context.input, as far as policies
@@ -56,7 +58,13 @@ func readArguments(arguments jsontext.Value, declared *argumentType, read *reads
 // notComparable notes that the value just read must not be compared; the result
 // stands in its place.
 func (r *argumentReader) notComparable(why string) types.Value {
-	r.mismatches = append(r.mismatches, mismatch{path: append([]string(nil), r.path...), why: why})
+	switch n := len(r.mismatches); {
+	case n < maxMismatches:
+		r.mismatches = append(r.mismatches, mismatch{path: append([]string(nil), r.path...), why: why})
+	case n == maxMismatches:
+		why = fmt.Sprintf("has more than %d values that cannot be compared", maxMismatches)
+		r.mismatches = append(r.mismatches, mismatch{path: []string{"input"}, why: why})
+	}
 	return types.False
 }
 

@@ -72,8 +72,9 @@ func claimsType(declared map[string]claimType) schemaast.RecordType {
 }
 
 // Declare gives the principal the claims that claims.json declares, as values of
-// their types. A claim of another type is absent, and a forbid that reads it
-// denies: it cannot tell what it would have said.
+// their types. A claim of another type is absent, and where a policy makes
+// something of that, a forbid or a permit's negation, the call is denied: nobody
+// can tell what the policy would have said.
 func (s *Set) Declare(p *Principal, claims map[string]any) {
 	if s == nil || len(s.claims) == 0 {
 		return
@@ -87,10 +88,8 @@ func (s *Set) Declare(p *Principal, claims map[string]any) {
 		typed, ok := claimValue(value, typ)
 		if !ok {
 			p.mismatches = append(p.mismatches, mismatch{
-				path: []string{
-					"claims",
-					name,
-				}, why: "is not a " + string(typ) + ", as claims.json declares it", onlyForbids: true,
+				path: []string{"claims", name}, why: "is not a " + string(typ) + ", as claims.json declares it",
+				absent: true,
 			})
 			continue
 		}

@@ -163,6 +163,57 @@ forbid(principal, action == MCP::Action::"list", resource) when { context.claims
 	}
 }
 
+func TestAClaimOfAnotherTypeDeniesWhereItsAbsenceSpeaksForTheCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		policies string
+		want     bool
+	}{
+		"a forbid that asks whether it is there": {permitAll + `forbid(principal, action, resource) when { context.claims has quarantined };`, false},
+		"a forbid that asks whether it is not":   {permitAll + `forbid(principal, action, resource) unless { context.claims has quarantined };`, false},
+		"a forbid about other tools":             {permitAll + `forbid(principal, action == MCP::Action::"drop", resource) when { context.claims has quarantined };`, true},
+		"a permit unless it is there":            {`permit(principal, action, resource) unless { context.claims has quarantined && context.claims.quarantined };`, false},
+		"a permit when it is not there":          {`permit(principal, action, resource) when { !(context.claims has quarantined) };`, false},
+		"a permit when asking gives false":       {`permit(principal, action, resource) when { (context.claims has quarantined) == false };`, false},
+		"a permit that turns on it":              {`permit(principal, action, resource) when { if context.claims has quarantined then false else true };`, false},
+		"a permit that needs it, beside another": {permitAll + `permit(principal, action, resource) when { context.claims has quarantined && context.claims.quarantined };`, true},
+		"a permit that needs it, and no other":   {`permit(principal, action, resource) when { context.claims has quarantined && context.claims.quarantined };`, false},
+		"policies that ask for another claim":    {permitAll + `forbid(principal, action, resource) when { context.claims has other };`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := source{claims: `{"quarantined":"Bool","other":"Bool"}`, policies: c.policies}.must(t)
+			claims := map[string]any{"quarantined": "yes"}
+			principal := policy.NewUser("alice", "https://idp", nil, nil, claims)
+			set.Declare(principal, claims)
+			request := call("list", `{}`)
+			request.Principal = principal
+			if got := set.Decide(request); got.Allowed != c.want {
+				t.Errorf("with arguments: %+v", got)
+			}
+			if got := set.DecideWithAnyArguments(t.Context(), request); got.Allowed != c.want {
+				t.Errorf("with any arguments: %+v", got)
+			}
+		})
+	}
+}
+
+func TestManyValuesThatCannotBeComparedCountAsOne(t *testing.T) {
+	var arguments strings.Builder
+	arguments.WriteString(`{"a":{"k":1e-9`)
+	for n := range 5000 {
+		fmt.Fprintf(&arguments, `,"k%d":1e-9`, n)
+	}
+	arguments.WriteString(`},"b":1}`)
+	for condition, argument := range map[string]string{
+		`context.input has a && context.input.a == 1`:                                                            "a.k",
+		`context.input has a && context.input.a has k4999 && context.input.a.k4999 == 1 && context.input.a == 1`: "a.k",
+	} {
+		set := source{policies: permitAll + `forbid(principal, action == MCP::Action::"list", resource) when { ` + condition + ` };`}.must(t)
+		if got := set.Decide(call("list", arguments.String())); got.Allowed || got.Argument != argument {
+			t.Errorf("%s: %+v", condition, got)
+		}
+	}
+}
+
 func TestClaimsThatAreDeclaredWronglyAreNamed(t *testing.T) {
 	for claims, want := range map[string]string{
 		`[]`:                 "is not an object of claims",

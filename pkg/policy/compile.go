@@ -30,6 +30,9 @@ type namedPolicy struct {
 	// them.
 	scope scopes
 	reads *reads
+	// absence is what of context it reads so that a part that is not there may
+	// speak for a permit.
+	absence *reads
 }
 
 // policyList is what cedar-go iterates; a slice costs less than its own map.
@@ -231,6 +234,7 @@ func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors
 			tree := policyAST(p)
 			list = append(list, namedPolicy{
 				id: id, policy: p, file: file.Name, position: at, scope: scopesOf(tree), reads: contextReads(tree),
+				absence: absenceReads(tree),
 			})
 		}
 		if len(list) > maxPolicies {
@@ -288,6 +292,10 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []stri
 			errs.Addf(authconfig.FileEntities, "%s: %v", uid, err)
 		}
 	}
+	finder := &deadFinder{
+		validator: validators[0], principals: principalTypes(config.Identity.Source),
+		actions: len(m.inputs) + len([]Action{CallTool, ReadResource, GetPrompt}), left: maxProbes,
+	}
 	for _, p := range s.policies {
 		err := validatePolicy(validators[0], p)
 		if err != nil && validatePolicy(validators[1], p) != nil {
@@ -296,7 +304,7 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []stri
 			}
 			continue
 		}
-		if why := neverApplies(validators[0], principalTypes(config.Identity.Source), policyAST(p.policy)); why != "" {
+		if why := finder.neverApplies(policyAST(p.policy)); why != "" {
 			warnings = append(warnings, fmt.Sprintf("policy %s can never apply: %s", p.id, why))
 		}
 	}

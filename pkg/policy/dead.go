@@ -13,6 +13,23 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 )
 
+// Bounds on the search for dead policies. What they cut off is not named.
+const (
+	// maxProbedTools is for how many tools one policy is looked at.
+	maxProbedTools = 64
+	// maxProbes is how many conditions are checked for one auth-config, each once
+	// for every action that its scope holds.
+	maxProbes = 10_000
+)
+
+// deadFinder finds policies that can decide no request of an auth-config.
+type deadFinder struct {
+	validator  *validate.Validator
+	principals []types.EntityType
+	// actions are those of the schema; left counts down from maxProbes.
+	actions, left int
+}
+
 // neverApplies says why a policy can decide no request of this auth-config, or
 // nothing when it may decide one. The type checker knows which conditions are
 // false for every entity and every context of the schema. It tells nobody, but it
@@ -20,11 +37,11 @@ import (
 // well-typed only when it is false.
 //
 // It errs on one side: a policy that can apply is never named.
-func neverApplies(v *validate.Validator, principals []types.EntityType, p *ast.Policy) string {
+func (f *deadFinder) neverApplies(p *ast.Policy) string {
 	if why := otherTool(p); why != "" {
 		return why
 	}
-	if why := otherCaller(p, principals); why != "" {
+	if why := otherCaller(p, f.principals); why != "" {
 		return why
 	}
 	var tools []string
@@ -34,9 +51,12 @@ func neverApplies(v *validate.Validator, principals []types.EntityType, p *ast.P
 		// Any tool's name but those that the policy names stands for all others.
 		tools = append(namedTools(p), "")
 	}
-	if !isFalse(v, p, nil) {
+	if !f.isFalse(p, nil) {
+		if len(tools) > maxProbedTools {
+			return ""
+		}
 		for _, tool := range tools {
-			if !isFalse(v, p, &tool) {
+			if !f.isFalse(p, &tool) {
 				return ""
 			}
 		}
@@ -48,7 +68,7 @@ func neverApplies(v *validate.Validator, principals []types.EntityType, p *ast.P
 	for _, part := range conjuncts(joined(p)) {
 		alone := *p
 		alone.Conditions = []ast.ConditionType{{Condition: ast.ConditionWhen, Body: part}}
-		if isFalse(v, &alone, nil) {
+		if f.isFalse(&alone, nil) {
 			return fmt.Sprintf("no request has `%s`", render(part))
 		}
 	}
@@ -135,12 +155,23 @@ func namedTools(p *ast.Policy) []string {
 }
 
 // isFalse reports whether the policy's conditions are false in every environment of
-// its scope; with a tool, for calls of that one.
-func isFalse(v *validate.Validator, p *ast.Policy, tool *string) bool {
+// its scope; with a tool, for calls of that one. It says no where it has looked at
+// enough.
+func (f *deadFinder) isFalse(p *ast.Policy, tool *string) bool {
 	if len(p.Conditions) == 0 {
 		return false
 	}
 	probe := *p
+	cost := f.actions
+	if named, all := toolsInScope(p.Action); !all {
+		if cost = len(named); tool != nil {
+			probe.Action = ast.ScopeTypeEq{Entity: types.NewEntityUID(typeAction, types.String(*tool))}
+			cost = 1
+		}
+	}
+	if f.left -= cost; f.left < 0 {
+		return false
+	}
 	condition := overApproximated(joined(p), tool)
 	illTyped := ast.NodeTypeLessThan{
 		BinaryNode: ast.BinaryNode{
@@ -152,7 +183,7 @@ func isFalse(v *validate.Validator, p *ast.Policy, tool *string) bool {
 		Condition: ast.ConditionWhen,
 		Body:      ast.NodeTypeAnd{BinaryNode: ast.BinaryNode{Left: condition, Right: illTyped}},
 	}}
-	return guarded(func() error { return v.Policy("", &probe) }) == nil
+	return guarded(func() error { return f.validator.Policy("", &probe) }) == nil
 }
 
 // withJoinedConditions gives the policy with one condition in place of several.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign-io/countersign/pkg/policy"
 )
@@ -126,5 +127,34 @@ func TestNoPolicyThatAppliesIsEverCalledDead(t *testing.T) {
 	}
 	if dead < 50 || applied < 1000 {
 		t.Errorf("the test sees too little: %d dead policies, %d permits", dead, applied)
+	}
+}
+
+// TestTheSearchForDeadPoliciesIsBounded compiles what took three minutes when
+// every named tool was looked at with every action.
+func TestTheSearchForDeadPoliciesIsBounded(t *testing.T) {
+	scope := func(tools int) string {
+		var names []string
+		for n := range tools {
+			names = append(names, fmt.Sprintf(`MCP::Action::"t%d"`, n))
+		}
+		return `permit(principal, action in [` + strings.Join(names, ", ") + `], resource) when { resource == MCP::Tool::"zzz" };`
+	}
+	for tools, named := range map[int]bool{20: true, 800: false} {
+		begun := time.Now()
+		_, warnings, errs := source{policies: scope(tools)}.compile()
+		if len(errs) > 0 || strings.Contains(strings.Join(warnings, "\n"), "can never apply") != named {
+			t.Errorf("%d tools: %v %q", tools, errs, warnings)
+		}
+		if took := time.Since(begun); took > 30*time.Second {
+			t.Errorf("%d tools took %v", tools, took)
+		}
+	}
+	begun := time.Now()
+	if _, _, errs := (source{policies: strings.Repeat(scope(60), 60)}).compile(); len(errs) > 0 {
+		t.Error(errs)
+	}
+	if took := time.Since(begun); took > 30*time.Second {
+		t.Errorf("many policies took %v", took)
 	}
 }

@@ -72,6 +72,62 @@ func (r *reads) readsValue(path []string) bool {
 	return r != nil && (r.value || len(r.attributes) > 0)
 }
 
+// reads reports whether the value at the path, a part of it, or whether it is
+// there, is read.
+func (r *reads) reads(path []string) bool {
+	for _, name := range path {
+		if r == nil || r.value {
+			break
+		}
+		r = r.attributes[name]
+	}
+	return r != nil
+}
+
+// absenceReads are the parts of context of whose absence a permit may make
+// something: what it reads in an unless, or behind a negation. For a forbid they
+// are all that it reads: what is not there spares a call.
+func absenceReads(p *ast.Policy) *reads {
+	if p.Effect == ast.EffectForbid {
+		return contextReads(p)
+	}
+	read := &reads{}
+	add := func(n ast.IsNode) {
+		read.merge(contextReads(&ast.Policy{Conditions: []ast.ConditionType{{Body: n}}}))
+	}
+	for _, condition := range p.Conditions {
+		if condition.Condition == ast.ConditionUnless {
+			add(condition.Body)
+			continue
+		}
+		ast.Inspect(ast.NewNode(condition.Body), func(n ast.IsNode) bool {
+			switch node := n.(type) {
+			case ast.NodeTypeNot, ast.NodeTypeNotEquals:
+				add(n)
+			case ast.NodeTypeIfThenElse:
+				add(node.If)
+			case ast.NodeTypeEquals:
+				if asksPresence(node.Left) || asksPresence(node.Right) {
+					add(n)
+				}
+			}
+			return true
+		})
+	}
+	return read
+}
+
+// asksPresence reports whether an expression has a has.
+func asksPresence(n ast.IsNode) bool {
+	found := false
+	ast.Inspect(ast.NewNode(n), func(n ast.IsNode) bool {
+		_, has := n.(ast.NodeTypeHas)
+		found = found || has
+		return !found
+	})
+	return found
+}
+
 // contextReads are the parts of context that a policy reads.
 func contextReads(p *ast.Policy) *reads {
 	read := &reads{}
@@ -113,9 +169,9 @@ type mismatch struct {
 	path []string
 	// why completes the sentence that begins with the name.
 	why string
-	// onlyForbids is set where the part counts as absent, which a permit may rely
-	// on.
-	onlyForbids bool
+	// absent is set where the part counts as absent: it matters to a policy that
+	// makes something of that.
+	absent bool
 }
 
 // name is the path as policies write it.
@@ -130,13 +186,18 @@ func (m *mismatch) name() string {
 // undecidable gives the mismatch because of which nobody can say what the policies
 // decide: one that a policy reads whose scope fits the request.
 func (s *Set) undecidable(r *Request, t *target, mismatches []mismatch) *mismatch {
-	for i := range mismatches {
-		m := &mismatches[i]
-		for _, p := range t.policies {
-			if m.onlyForbids && !s.forbids[p.id] || !p.reads.readsValue(m.path) {
-				continue
-			}
-			if s.scopeFits(r, t, &p) {
+	if len(mismatches) == 0 {
+		return nil
+	}
+	entities := s.entities(r, t)
+	for i := range t.policies {
+		p := &t.policies[i]
+		if !scopeHolds(p.scope.principal, r.Principal.entity.UID, entities) ||
+			!scopeHolds(p.scope.resource, t.resource.UID, entities) {
+			continue
+		}
+		for k := range mismatches {
+			if m := &mismatches[k]; p.minds(m) {
 				return m
 			}
 		}
@@ -144,12 +205,13 @@ func (s *Set) undecidable(r *Request, t *target, mismatches []mismatch) *mismatc
 	return nil
 }
 
-// scopeFits reports whether the policy could decide this request, whatever its
-// conditions say.
-func (s *Set) scopeFits(r *Request, t *target, p *namedPolicy) bool {
-	principal, resource := r.Principal.entity.UID, t.resource.UID
-	entities := s.entities(r, t)
-	return scopeHolds(p.scope.principal, principal, entities) && scopeHolds(p.scope.resource, resource, entities)
+// minds reports whether the policy could decide otherwise if it saw what the
+// mismatch hides.
+func (p *namedPolicy) minds(m *mismatch) bool {
+	if m.absent {
+		return p.absence.reads(m.path)
+	}
+	return p.reads.readsValue(m.path)
 }
 
 // scope is a policy's scope for a principal or a resource in one form: a type, an

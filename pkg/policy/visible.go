@@ -26,6 +26,17 @@ func (s *Set) CouldAllow(ctx context.Context, r Request) Decision {
 	})
 }
 
+// DecideWithAnyArguments is CouldAllow for a request that is sent, and not only
+// shown: where a claim cannot be compared it denies, as Decide does.
+func (s *Set) DecideWithAnyArguments(ctx context.Context, r Request) Decision {
+	if r.Action != CallTool || !IsReservedTool(r.Name) {
+		if m := s.undecidable(&r, s.targetOf(&r), r.Principal.mismatches); m != nil {
+			return m.denial()
+		}
+	}
+	return s.CouldAllow(ctx, r)
+}
+
 // CouldReadTemplate answers whether some resource of the server, with whatever
 // URI, may be read. Name and Arguments of the request are not looked at.
 func (s *Set) CouldReadTemplate(ctx context.Context, r Request) Decision {

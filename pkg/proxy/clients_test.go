@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -94,12 +95,54 @@ func TestAListThatIsTooLargeIsRefusedInTheSameWords(t *testing.T) {
 		status int
 	}{"JSON": {jsonType, list, 502}, "an event": {eventsType, "data: " + list + "\n\n", 200}} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t, bedOptions{upstreamURL: answering(t, 200, c.header, c.body), spec: "\n  limits: {maxFilteredBytes: 4096}"})
+			b := newBed(t, bedOptions{upstreamURL: answering(t, 200, c.header, c.body), spec: "\n  limits: {maxFilteredBytes: 4096}", files: map[string]string{"p.cedar": oneToolPolicy}})
 			got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 			if got.status != c.status || !strings.Contains(got.body, words) {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		})
+	}
+}
+
+func TestAListOfWhichNothingIsHiddenPassesAtAnySize(t *testing.T) {
+	list := `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo","description":"` + strings.Repeat("x", 50_000) + `"}]}}`
+	for name, files := range map[string]map[string]string{
+		"without policies":            nil,
+		"with policies that only log": {"p.cedar": oneToolPolicy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := "\n  limits: {maxFilteredBytes: 4096}"
+			if files != nil {
+				spec += "\n  authorization: {mode: logOnly}"
+			}
+			b := newBed(t, bedOptions{upstreamURL: answering(t, 200, jsonType, list), spec: spec, files: files})
+			if got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`); got.status != 200 || len(got.body) < len(list) {
+				t.Errorf("%d, %d of %d bytes", got.status, len(got.body), len(list))
+			}
+		})
+	}
+}
+
+func TestAHeaderThatServersTakeForAnotherDoesNotGoUp(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		seen <- r.Header.Clone()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	})
+	b := newBed(t, bedOptions{upstreamURL: upstream})
+	if got := b.post(b.token("bob", nil), callTool(1, "echo", "{}"), withHeader("Mcp-Session_Id", "a"), withHeader("Mcp_Method", "b"), withHeader("Mcp-Other", "c")); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	header := <-seen
+	for name := range header {
+		if strings.Contains(name, "_") {
+			t.Errorf("%s goes up", name)
+		}
+	}
+	if header.Get("Mcp-Other") != "c" {
+		t.Error("a header of the protocol's future does not go up")
 	}
 }
 
@@ -143,6 +186,24 @@ func TestAnErrorThatRepeatsTheRequestIsReplaced(t *testing.T) {
 		},
 		"percent-encoded": func(_, token string) string {
 			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"` + url.QueryEscape("%/"+token) + `"}}`
+		},
+		"percent-encoded twice": func(_, token string) string {
+			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"` + url.QueryEscape(url.QueryEscape("%/"+token)) + `"}}`
+		},
+		"in JSON that is text in JSON": func(_, token string) string {
+			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"{\\"a\\":\\"\\\\u002b` + token + `\\"}"}}`
+		},
+		"with a line break in it": func(_, token string) string {
+			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"` + token[:len(token)/2] + `\n` + token[len(token)/2:] + `"}}`
+		},
+		"without its last character": func(s, _ string) string {
+			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"` + s[:len(s)-1] + `"}}`
+		},
+		"in capitals": func(s, _ string) string {
+			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"` + strings.ToUpper(s) + `"}}`
+		},
+		"in base64": func(s, _ string) string {
+			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"` + base64.StdEncoding.EncodeToString([]byte("a: "+s+".")) + `"}}`
 		},
 		"in the name of a member": func(s, _ string) string {
 			return `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x","data":{"` + s + `":1}}}`
@@ -245,6 +306,10 @@ func TestHeadersThatRepeatArgumentsAgreeWithThem(t *testing.T) {
 		"neither":                      {`{}`, nil, true},
 		"null":                         {`{"region":null}`, nil, true},
 		"an unknown one":               {`{}`, map[string]string{"Other": "x"}, true},
+		"an exponent":                  {`{"count":2.2e1}`, map[string]string{"Count": "22"}, true},
+		"a number of base 16":          {`{"count":22}`, map[string]string{"Count": "0x16"}, false},
+		"a number with a plus":         {`{"count":22}`, map[string]string{"Count": "+22"}, false},
+		"a number with a 0 before it":  {`{"count":22}`, map[string]string{"Count": "022"}, false},
 		"another string":               {`{"region":"eu-west-1"}`, map[string]string{"Region": "us-east-1"}, false},
 		"a missing one":                {`{"region":"eu-west-1"}`, nil, false},
 		"one too many":                 {`{}`, map[string]string{"Region": "us-east-1"}, false},
@@ -364,6 +429,45 @@ func TestClientsAreToldThatListsChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := hears(newer) + hears(older); strings.Contains(got, "list_changed") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestASessionOlderThanTheProcessIsToldThatListsChanged(t *testing.T) {
+	b := newBed(t, bedOptions{upstreamURL: listeningUpstream(t, "id: 1\ndata: {}\n\n"), files: map[string]string{"p.cedar": oneToolPolicy}})
+	stream := b.openStream(http.MethodGet, b.token("alice", nil), "")
+	hears(stream)
+	b.reloadPolicies(`permit(principal, action == MCP::Action::"count", resource);`)
+	if got := hears(stream); !strings.Contains(got, "notifications/tools/list_changed") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAToolsResultSaysNothingOfTheServersCapabilities(t *testing.T) {
+	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": hello\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		capabilities := `{}`
+		if strings.Contains(string(body), "initialize") {
+			capabilities = `{"tools":{"listChanged":true}}`
+		}
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"capabilities":`+capabilities+`}}`)
+	})
+	b := newBed(t, bedOptions{upstreamURL: upstream, files: map[string]string{"p.cedar": oneToolPolicy}})
+	token := b.token("alice", nil)
+	b.post(token, initialize)
+	b.post(token, callTool(2, "echo", "{}"))
+	stream := b.openStream(http.MethodGet, token, "")
+	hears(stream)
+	b.reloadPolicies(`permit(principal, action == MCP::Action::"count", resource);`)
+	if got := hears(stream); !strings.Contains(got, "notifications/tools/list_changed") {
 		t.Errorf("%q", got)
 	}
 }

@@ -18,15 +18,9 @@ type eventStream struct {
 
 	mu       sync.Mutex
 	rewriter *mcp.EventRewriter
-	// waiting are events of ours that came while one was on its way.
-	waiting []byte
-	buffer  []byte
-	ended   bool
+	buffer   []byte
+	ended    bool
 }
-
-// maxWaiting bounds the events of ours that wait for the end of another; a
-// client that does not read gets no more.
-const maxWaiting = 16 << 10
 
 // relayEvents passes a stream event by event. What cannot be read ends it with
 // an error.
@@ -98,10 +92,6 @@ func (s *eventStream) write(chunk []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out, refused := s.rewriter.Write(s.buffer[:0], chunk)
-	if refused == nil && s.rewriter.AtBoundary() {
-		out = append(out, s.waiting...)
-		s.waiting = nil
-	}
 	if s.buffer = out; cap(out) > 4*maxHeldHead {
 		s.buffer = nil
 	}
@@ -126,9 +116,7 @@ func (s *eventStream) insert(event []byte) {
 	switch {
 	case s.ended:
 	case !s.rewriter.AtBoundary():
-		if len(s.waiting)+len(event) <= maxWaiting {
-			s.waiting = append(s.waiting, event...)
-		}
+		s.rewriter.InsertAfterEvent(event)
 	default:
 		if _, err := s.out.Write(event); err == nil {
 			_ = s.out.Flush() // a client that is gone shows at the next write

@@ -26,7 +26,12 @@ var relayed = map[string]bool{
 	"Traceparent": true, "Tracestate": true, "Baggage": true,
 }
 
-func isRelayed(name string) bool { return relayed[name] || strings.HasPrefix(name, "Mcp-") }
+// isRelayed reports whether a client's header goes up. A name with _ does not:
+// servers behind CGI or WSGI take it for the one with -, and Mcp-Session_Id for
+// the session that was checked.
+func isRelayed(name string) bool {
+	return relayed[name] || strings.HasPrefix(name, "Mcp-") && !strings.Contains(name, "_")
+}
 
 var errHeaderTimeout = errors.New("the upstream took too long to answer")
 

@@ -17,6 +17,11 @@ type answerNotes struct{ *call }
 
 // Capabilities implements mcp.AnswerNotes.
 func (n answerNotes) Capabilities(capabilities jsontext.Value) {
+	// Only the answers that say what the server can do; a tool's result may have a
+	// member of that name.
+	if n.messages == nil || n.messages.Batch || !mcp.AsksForCapabilities(n.messages.Messages[0].Method) {
+		return
+	}
 	n.server.listeners.declare(n.upstream.Key, mcp.DeclaredLists(capabilities))
 }
 
@@ -91,7 +96,13 @@ func (l *listeners) tell() {
 		}
 	}
 	for _, c := range newest {
-		if lists := l.declared[c.upstream.Key]; lists != 0 {
+		lists, known := l.declared[c.upstream.Key]
+		if !known {
+			// The session is older than this process: a client passes over a notice
+			// that it does not expect.
+			lists = mcp.AllLists
+		}
+		if lists != 0 {
 			go c.events.insert(mcp.AppendListChanged(nil, lists, nil))
 		}
 	}

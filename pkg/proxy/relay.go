@@ -128,8 +128,9 @@ func (c *call) copyHeader(answer *http.Response) {
 func (c *call) answers() mcp.Answers {
 	view := visibility{c}
 	return mcp.Answers{
-		Filter: view, Private: view.private(), MaxHeld: c.snap.Config.Limits.MaxFilteredBytes,
-		Budget: c.server.heldLists, Notes: answerNotes{c},
+		Filter: view, Private: view.private(), ShowsAll: c.snap.Config.Authorizer.ShowsAll(),
+		MaxHeld: c.snap.Config.Limits.MaxFilteredBytes,
+		Budget:  c.server.heldLists, Notes: answerNotes{c},
 	}
 }
 

@@ -2,10 +2,11 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/base64"
 	"html"
 	"io"
 	"net/http"
-	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,7 @@ func (c *call) relayError(answer *http.Response) *failure {
 	replaced.header = http.Header{}
 	for name, values := range answer.Header {
 		if (returned[name] || strings.HasPrefix(name, "Mcp-")) && name != headerSession &&
+			name != headerAgentCoreSession &&
 			!c.repeatsSecret(strings.Join(values, "\n")) {
 			replaced.header[name] = values
 		}
@@ -62,23 +64,84 @@ func signedWithOf(header http.Header, callerToken string) signedWith {
 	return signedWith{signature: signature, token: header.Get("X-Amz-Security-Token"), callerToken: callerToken}
 }
 
-// repeatsSecret looks for what the request was signed with, as it is and in the
-// ways in which error pages write it.
+// Bounds of the search for secrets in an upstream's error.
+const (
+	// secretRun is how many letters and digits of a secret in a row count as it.
+	secretRun = 16
+	// maxEncodings is how many encodings may lie over each other.
+	maxEncodings = 4
+)
+
+// repeatsSecret looks for what the request was signed with, whole or a part of it,
+// as it is and in the ways in which error pages write it.
 func (c *call) repeatsSecret(text string) bool {
-	forms := []string{text, html.UnescapeString(text)}
-	if decoded, err := url.QueryUnescape(strings.ReplaceAll(text, "+", "%2B")); err == nil {
-		forms = append(forms, decoded)
-	} else {
-		forms = append(forms, percentDecoded(text))
+	runs := c.signed.runs()
+	for range maxEncodings {
+		if holdsRun(text, runs) {
+			return true
+		}
+		decoded := unicodeEscape.ReplaceAllStringFunc(percentDecoded(html.UnescapeString(text)), unescaped)
+		if decoded == text {
+			return false
+		}
+		text = decoded
 	}
-	for _, form := range forms {
-		for _, secret := range []string{c.signed.signature, c.signed.token, c.signed.callerToken} {
-			if secret != "" && strings.Contains(form, secret) {
-				return true
+	return holdsRun(text, runs)
+}
+
+var unicodeEscape = regexp.MustCompile(`\\u00[0-9a-fA-F]{2}`)
+
+func unescaped(escape string) string {
+	c, _ := strconv.ParseUint(escape[len(`\u00`):], 16, 8) // the expression has only two digits of base 16
+	return string(rune(c))
+}
+
+// runs are all runs of the secrets, as they are and in base64.
+func (s *signedWith) runs() map[string]struct{} {
+	runs := map[string]struct{}{}
+	for _, secret := range []string{s.signature, s.token, s.callerToken} {
+		if secret == "" {
+			continue
+		}
+		forms := []string{secret}
+		for shift := range 3 {
+			forms = append(forms, base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", shift)+secret)))
+		}
+		for n, form := range forms {
+			text := lettersAndDigits(form)
+			if n > 0 && len(text) > 2*secretRun {
+				text = text[4 : len(text)-4] // what the shift and the end have made
+			}
+			for at := 0; at == 0 || at+secretRun <= len(text); at++ {
+				runs[text[at:min(at+secretRun, len(text))]] = struct{}{}
 			}
 		}
 	}
+	return runs
+}
+
+func holdsRun(text string, runs map[string]struct{}) bool {
+	text = lettersAndDigits(text)
+	for at := 0; at+secretRun <= len(text); at++ {
+		if _, ok := runs[text[at:at+secretRun]]; ok {
+			return true
+		}
+	}
 	return false
+}
+
+// lettersAndDigits drops all else, and case: a + that became a space, a line break
+// or a backslash hides nothing.
+func lettersAndDigits(text string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			return c
+		case c >= 'A' && c <= 'Z':
+			return c + 'a' - 'A'
+		}
+		return -1
+	}, text)
 }
 
 // percentDecoded decodes what is encoded rightly and leaves the rest.
