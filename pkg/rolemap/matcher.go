@@ -64,7 +64,10 @@ func compileMatcher(path, text string) (*matcher, authconfig.Errors) {
 	if e := checkPatterns(path, ast); e != nil {
 		return nil, authconfig.Errors{*e}
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxMatcherCost))
+	program, err := env.Program(
+		ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxMatcherCost), cel.CostTracking(callCosts{}),
+		cel.CostTrackerOptions(flattenCosts()...),
+	)
 	if err != nil {
 		errs.Addf(path, "%v", err)
 		return nil, errs

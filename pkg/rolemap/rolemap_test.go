@@ -2,8 +2,10 @@ package rolemap
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 )
@@ -203,6 +205,41 @@ func TestARoleClaimThatCannotBeComparedIsNoMissingOne(t *testing.T) {
 				t.Errorf("policies read groups: %v", err)
 			}
 		})
+	}
+}
+
+// TestExtensionsCountAmongAMatchersCost: each of these ran for seconds when a call
+// of an extension counted as one.
+func TestExtensionsCountAmongAMatchersCost(t *testing.T) {
+	groups := func(n int) map[string]any {
+		list := make([]any, n)
+		for i := range list {
+			list[i] = fmt.Sprintf("group-%d", i)
+		}
+		return map[string]any{"sub": "alice", "groups": list}
+	}
+	for _, matcher := range []string{
+		`claims.groups.all(g, claims.groups.sort().size() > 0)`,
+		`claims.groups.all(g, claims.groups.reverse().size() > 0)`,
+		`claims.groups.all(g, claims.groups.join(",").size() > 0)`,
+		`claims.groups.all(g, "%s%s%s".format([claims.groups, claims.groups, claims.groups]).size() > 0)`,
+		`claims.groups.all(g, [claims.groups, claims.groups].flatten().size() > 0)`,
+	} {
+		m, errs := Compile(&authconfig.AWSSTS{RoleClaim: "groups", SessionNameClaim: "sub", FallbackRole: role(t, "Fallback"),
+			RoleMappings: []authconfig.RoleMapping{{Matcher: matcher, Role: role(t, "Matched")}}}, false)
+		if len(errs) > 0 {
+			t.Errorf("%s: %v", matcher, errs)
+			continue
+		}
+		begun := time.Now()
+		for n, want := range map[int]string{20: "Matched", 4000: "Fallback"} {
+			if got, err := m.Select(groups(n)); err != nil || got.Role.Name() != want {
+				t.Errorf("%s with %d groups: %v, %v", matcher, n, got.Role.Name(), err)
+			}
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("%s took %v", matcher, took)
+		}
 	}
 }
 
