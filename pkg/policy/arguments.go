@@ -82,7 +82,7 @@ func (r *argumentReader) value(declared *argumentType, read *reads) (types.Value
 	case '{':
 		return r.record(declared, read)
 	case '[':
-		return r.set(declared)
+		return r.set(declared, read)
 	}
 	token, err := r.decoder.ReadToken()
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *argumentReader) value(declared *argumentType, read *reads) (types.Value
 	case '"':
 		return types.String(token.String()), nil
 	case '0':
-		return r.number(token.String(), declared), nil
+		return r.number(token.String(), declared, read.decimal), nil
 	}
 	return types.Boolean(token.Bool()), nil
 }
@@ -106,11 +106,11 @@ func (r *argumentReader) skip() error {
 	return nil
 }
 
-// number gives a number the type that tools.json declares, else the one that it
-// has.
-func (r *argumentReader) number(text string, declared *argumentType) types.Value {
+// number gives a number the type that tools.json declares, else that with which
+// policies compare it, else the one that it has.
+func (r *argumentReader) number(text string, declared *argumentType, decimal bool) types.Value {
 	value, exact := numberValue(text)
-	if exact && declared.is(kindDecimal) {
+	if exact && (declared.is(kindDecimal) || decimal && !declared.is(kindLong)) {
 		value, exact = decimalValue(text)
 	}
 	if _, isLong := value.(types.Long); exact && declared.is(kindLong) && !isLong {
@@ -156,7 +156,8 @@ func (r *argumentReader) record(declared *argumentType, read *reads) (types.Valu
 	return types.NewRecord(record), nil
 }
 
-func (r *argumentReader) set(declared *argumentType) (types.Value, error) {
+func (r *argumentReader) set(declared *argumentType, read *reads) (types.Value, error) {
+	member := &reads{value: true, decimal: read.decimal}
 	var members []types.Value
 	if _, err := r.decoder.ReadToken(); err != nil {
 		return nil, fmt.Errorf("read arguments: %w", err)
@@ -165,7 +166,7 @@ func (r *argumentReader) set(declared *argumentType) (types.Value, error) {
 		if count == maxSetMembers {
 			return r.notComparable(fmt.Sprintf("has more than %d members", maxSetMembers)), r.skipRest()
 		}
-		value, err := r.value(declared.items(), everything)
+		value, err := r.value(declared.items(), member)
 		if err != nil {
 			return nil, err
 		}

@@ -67,6 +67,32 @@ func TestADeclaredNumberIsOnlyLookedAtWhereAPolicyReadsIt(t *testing.T) {
 	}
 }
 
+func TestAnIntegerIsADecimalWhereOneIsAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		condition, arguments string
+		allowed              bool
+	}{
+		"equal":                      {`context.input has n && context.input.n == decimal("22.0")`, `{"n":22}`, false},
+		"equal, written with .0":     {`context.input has n && context.input.n == decimal("22.0")`, `{"n":22.0}`, false},
+		"equal, from the other side": {`context.input has n && decimal("22.0") == context.input.n`, `{"n":22}`, false},
+		"another":                    {`context.input has n && context.input.n == decimal("22.0")`, `{"n":23}`, true},
+		"one of a set":               {`context.input has n && [decimal("1.5"), decimal("22.0")].contains(context.input.n)`, `{"n":22}`, false},
+		"in a set":                   {`context.input has n && context.input.n.contains(decimal("22.0"))`, `{"n":[1,22]}`, false},
+		"not in a set":               {`context.input has n && context.input.n.contains(decimal("22.0"))`, `{"n":[1,2.5]}`, true},
+		"less":                       {`context.input has n && context.input.n.lessThan(decimal("22.5"))`, `{"n":22}`, false},
+		"not less":                   {`context.input has n && context.input.n.lessThan(decimal("22.5"))`, `{"n":23}`, true},
+		"too large for a decimal":    {`context.input has n && context.input.n == decimal("22.0")`, `{"n":9223372036854775807}`, false},
+		"an integer, elsewhere":      {`context.input has n && context.input.n == 22`, `{"n":22}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := source{policies: permitAll + `forbid(principal, action == MCP::Action::"list", resource) when { ` + c.condition + ` };`}.must(t)
+			if got := set.Decide(call("list", c.arguments)); got.Allowed != c.allowed {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 // FuzzNumbers: a number is equal to a Long for policies exactly when it is that
 // number, and never compared when Cedar cannot hold it.
 func FuzzNumbers(f *testing.F) {

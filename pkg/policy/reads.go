@@ -11,7 +11,10 @@ import (
 type reads struct {
 	// value is set where the value itself is read, with everything in it; else only
 	// whether it is there, or what the attributes below it are.
-	value      bool
+	value bool
+	// decimal is set where a policy compares the value, or a set's members, with
+	// decimals: 22 is then 22.0, which Cedar never takes for equal to a Long.
+	decimal    bool
 	attributes map[string]*reads
 }
 
@@ -47,9 +50,20 @@ func (r *reads) add(path []string, value bool) {
 	r.value = r.value || value
 }
 
+// addDecimal notes that the value at the path is compared with decimals.
+func (r *reads) addDecimal(path []string) {
+	for _, name := range path {
+		if r = r.attributes[name]; r == nil {
+			return
+		}
+	}
+	r.decimal = true
+}
+
 // merge adds all that other has.
 func (r *reads) merge(other *reads) {
 	r.value = r.value || other.value
+	r.decimal = r.decimal || other.decimal
 	for name, below := range other.attributes {
 		if r.attributes == nil {
 			r.attributes = map[string]*reads{}
@@ -146,7 +160,59 @@ func contextReads(p *ast.Policy) *reads {
 			return !ok
 		})
 	}
+	for _, path := range decimalPaths(p) {
+		read.addDecimal(path)
+	}
 	return read
+}
+
+// decimalPaths are the parts of context that a policy compares with decimals.
+func decimalPaths(p *ast.Policy) [][]string {
+	var paths [][]string
+	note := func(one, other ast.IsNode) {
+		if path, ok := contextPath(one); ok && hasDecimal(other) {
+			paths = append(paths, path)
+		}
+	}
+	compares := func(b ast.BinaryNode) {
+		note(b.Left, b.Right)
+		note(b.Right, b.Left)
+	}
+	inspect(p, func(n ast.IsNode) {
+		switch node := n.(type) {
+		case ast.NodeTypeEquals:
+			compares(node.BinaryNode)
+		case ast.NodeTypeNotEquals:
+			compares(node.BinaryNode)
+		case ast.NodeTypeContains:
+			compares(node.BinaryNode)
+		case ast.NodeTypeContainsAll:
+			compares(node.BinaryNode)
+		case ast.NodeTypeContainsAny:
+			compares(node.BinaryNode)
+		case ast.NodeTypeExtensionCall:
+			if len(node.Args) == 2 { // lessThan and its like
+				compares(ast.BinaryNode{Left: node.Args[0], Right: node.Args[1]})
+			}
+		}
+	})
+	return paths
+}
+
+// hasDecimal reports whether an expression makes a decimal, or a set of some.
+func hasDecimal(n ast.IsNode) bool {
+	found := false
+	ast.Inspect(ast.NewNode(n), func(n ast.IsNode) bool {
+		switch node := n.(type) {
+		case ast.NodeTypeExtensionCall:
+			found = found || node.Name == "decimal"
+		case ast.NodeValue:
+			_, decimal := node.Value.(types.Decimal)
+			found = found || decimal
+		}
+		return !found
+	})
+	return found
 }
 
 // contextPath gives the attribute names of an expression that begins with context:
