@@ -300,16 +300,16 @@ func FuzzReadUnverified(f *testing.F) {
 func TestAKeyThatIsNewRightAfterTheFirstFetchIsAskedForAtOnce(t *testing.T) {
 	issuer := newIssuer(t)
 	keys := newKeySet(issuer.URL, "", &http.Client{})
-	if _, _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err != nil {
+	if _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err != nil {
 		t.Fatal(err)
 	}
 	issuer.AddKey(jose.ES256)
-	if _, _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err != nil {
+	if _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err != nil {
 		t.Errorf("the first keys counted as an answer: %v", err)
 	}
 	fetched := issuer.KeyFetches.Load()
 	issuer.AddKey(jose.ES256)
-	if _, _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err == nil || issuer.KeyFetches.Load() != fetched {
+	if _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err == nil || issuer.KeyFetches.Load() != fetched {
 		t.Errorf("a second unknown key within 10 s: %v, %d fetches", err, issuer.KeyFetches.Load()-fetched)
 	}
 }

@@ -130,6 +130,23 @@ func TestANewKeyIsWaitedForBehindAForgedOne(t *testing.T) {
 	}
 }
 
+func TestClaimsThatNobodyReadsRefuseNoToken(t *testing.T) {
+	issuer := newIssuer(t)
+	b := bearer(t, issuer, nil)
+	for name, odd := range map[string]map[string]any{
+		"a claim left out, without a source": {"_claim_names": map[string]any{"groups": "src1"}},
+		"names of claims that are a string":  {"_claim_names": "x"},
+		"a claim left out of nowhere":        {"_claim_names": map[string]any{"groups": nil}},
+		"a source that is a string":          {"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": "x"}},
+		"a nonce that is a number":           {"nonce": 5},
+		"a hash that is a number":            {"at_hash": 5},
+	} {
+		if _, err := b.Authenticate(t.Context(), header(issuer.Token(claims(odd)))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOneOfSeveralAudiencesIsEnough(t *testing.T) {
 	issuer := newIssuer(t)
 	b := bearer(t, issuer, func(c *authconfig.OIDC) { c.Audiences = []string{"first", "second"} })

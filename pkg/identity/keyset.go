@@ -393,30 +393,12 @@ func isSigningKey(key *jose.JSONWebKey) bool {
 	return false
 }
 
-// signatureCheck carries out of go-oidc which key signed and why a signature
-// was refused; the library passes on neither.
-type signatureCheck struct {
-	key thumbprint
-	err error
-}
-
-type signatureCheckKey struct{}
-
-// VerifySignature implements oidc.KeySet.
-func (k *keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	payload, key, err := k.verify(ctx, raw)
-	if check, ok := ctx.Value(signatureCheckKey{}).(*signatureCheck); ok {
-		check.key, check.err = key, err
-	}
-	return payload, err
-}
-
 // verify checks a signature and tells the key that made it. A bad signature
 // under a known key id never makes it fetch: anybody can send one.
-func (k *keySet) verify(ctx context.Context, raw string) ([]byte, thumbprint, error) {
+func (k *keySet) verify(ctx context.Context, raw string) (thumbprint, error) {
 	signed, err := jose.ParseSignedCompact(raw, joseAlgorithms)
 	if err != nil || len(signed.Signatures) != 1 {
-		return nil, thumbprint{}, errNotJWT
+		return thumbprint{}, errNotJWT
 	}
 	header := signed.Signatures[0].Header
 	published := k.current.Load()
@@ -424,20 +406,19 @@ func (k *keySet) verify(ctx context.Context, raw string) ([]byte, thumbprint, er
 	candidates := published.candidates(header.KeyID, header.Algorithm)
 	if len(candidates) == 0 || stale {
 		if err := k.demand(ctx, published); err != nil {
-			return nil, thumbprint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return thumbprint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		candidates = k.current.Load().candidates(header.KeyID, header.Algorithm)
 	}
 	if len(candidates) == 0 {
-		return nil, thumbprint{}, errUnknownKey
+		return thumbprint{}, errUnknownKey
 	}
 	for i := range candidates {
-		if payload, err := signed.Verify(candidates[i].Key); err == nil {
-			print, err := printOf(&candidates[i])
-			return payload, print, err
+		if _, err := signed.Verify(candidates[i].Key); err == nil {
+			return printOf(&candidates[i])
 		}
 	}
-	return nil, thumbprint{}, errBadSignature
+	return thumbprint{}, errBadSignature
 }
 
 func printOf(key *jose.JSONWebKey) (thumbprint, error) {

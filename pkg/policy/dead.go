@@ -275,9 +275,6 @@ func readsArguments(n ast.IsNode) bool {
 
 // comparison is the outcome of action == E or resource == E for a call of the tool.
 func comparison(b ast.BinaryNode, tool *string) (equal, known bool) {
-	if tool == nil {
-		return false, false
-	}
 	variable, value := b.Left, b.Right
 	if _, ok := variable.(ast.NodeValue); ok {
 		variable, value = value, variable
@@ -289,6 +286,12 @@ func comparison(b ast.BinaryNode, tool *string) (equal, known bool) {
 	}
 	uid, isEntity := literal.Value.(types.EntityUID)
 	if !isEntity {
+		return false, false
+	}
+	if name.Name == "action" && uid == callToolUID {
+		return false, true // the action of a call is its tool's, in that group
+	}
+	if tool == nil {
 		return false, false
 	}
 	switch name.Name {

@@ -17,6 +17,7 @@ func TestAPolicyThatCanNeverApplyIsNamedWithTheReason(t *testing.T) {
 	}{
 		"an attribute that no tool has":         {`forbid(principal, action in MCP::Action::"CallTool", resource) when { resource has destructiveHint && resource.destructiveHint };`, "", "no request has `resource has destructiveHint`", false},
 		"an attribute that no caller has":       {`forbid(principal, action, resource) when { principal has claim_dept && principal.claim_dept == "x" };`, "", "no request has `principal has claim_dept`", false},
+		"the group of actions as an action":     {`forbid(principal, action, resource) when { action == MCP::Action::"CallTool" };`, "", "no request has `action == MCP::Action::\"CallTool\"`", false},
 		"an action that is another tool's":      {`forbid(principal, action == MCP::Action::"call_tool", resource == MCP::Tool::"delete");`, "", "bears the name of its tool", false},
 		"actions none of which is the tool's":   {`forbid(principal, action in [MCP::Action::"a", MCP::Action::"b"], resource == MCP::Tool::"c");`, "", "bears the name of its tool", false},
 		"a resource in a condition":             {`forbid(principal, action == MCP::Action::"a", resource) when { resource == MCP::Tool::"b" };`, "", "no tool has both", false},
