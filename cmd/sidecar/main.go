@@ -37,13 +37,13 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := rootCommand().ExecuteContext(ctx); err != nil {
+	if command, err := rootCommand().ExecuteContextC(ctx); err != nil {
 		var exit *exitError
 		if errors.As(err, &exit) {
 			os.Exit(exit.code) //nolint:gocritic // the process ends, so does the signal handler
 		}
 		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(failureCode(err))
+		os.Exit(failureCode(command))
 	}
 }
 
@@ -52,16 +52,10 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// cannotTellError is an error of explain: the question could not be answered.
-type cannotTellError struct{ cause error }
-
-func (e *cannotTellError) Error() string { return e.cause.Error() }
-
-func (e *cannotTellError) Unwrap() error { return e.cause }
-
-func failureCode(err error) int {
-	var cannotTell *cannotTellError
-	if errors.As(err, &cannotTell) {
+// failureCode is what a command ends with after an error: explain has codes of its
+// own, and one of them for a question that could not be answered.
+func failureCode(command *cobra.Command) int {
+	if command.Name() == "explain" {
 		return exitCannotTell
 	}
 	return 1
@@ -234,7 +228,7 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	}
 	config, err := compile.Files(files, sidecar.PodFromEnvironment())
 	if err != nil {
-		return nil, &cannotTellError{fmt.Errorf("invalid auth-config:\n%w", err)}
+		return nil, fmt.Errorf("invalid auth-config:\n%w", err)
 	}
 	for _, warning := range config.Warnings {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
@@ -254,7 +248,7 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 		Client: client,
 	})
 	if err != nil {
-		return nil, &cannotTellError{err}
+		return nil, err
 	}
 	if o.output == "json" {
 		return answer, answer.WriteJSON(c.OutOrStdout())

@@ -20,7 +20,10 @@ var awsDomain = regexp.MustCompile(
 // they sign with.
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
 // https://docs.aws.amazon.com/vpc-lattice/latest/ug/sigv4-authenticated-requests.html
-var signingNames = map[string]string{"lambda-url": "lambda", "vpc-lattice-svcs": "vpc-lattice-svcs"}
+// https://docs.aws.amazon.com/appsync/latest/devguide/security-authz.html
+var signingNames = map[string]string{
+	"lambda-url": "lambda", "vpc-lattice-svcs": "vpc-lattice-svcs", "appsync-api": "appsync",
+}
 
 // regionForm matches us-east-1, us-gov-west-1, eusc-de-east-1, ...
 var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)

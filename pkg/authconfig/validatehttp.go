@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -45,12 +46,16 @@ func (v *validator) headers(path string, wire *wireHeaders) Headers {
 	return h
 }
 
+// headerName is a field name without _, which some servers read as -, and without
+// *, which would be taken for a pattern here (RFC 9110, section 5.1).
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'+.^`|~-]+$")
+
 func (v *validator) header(path, written string) (string, bool) {
 	name := http.CanonicalHeaderKey(written)
 	switch {
 	case !strings.HasPrefix(name, agentCoreHeader) || len(name) == len(agentCoreHeader) ||
-		strings.ContainsAny(name, " \t:\r\n"):
-		v.failf(path, "%q is not a header X-Amzn-Bedrock-AgentCore-Runtime-*", clip(written))
+		!headerName.MatchString(name):
+		v.failf(path, "%q is not the name of a header X-Amzn-Bedrock-AgentCore-Runtime-...", clip(written))
 	case reservedHeaders[name] != "":
 		v.failf(path, "%q cannot be chosen: %s", clip(written), reservedHeaders[name])
 	default:

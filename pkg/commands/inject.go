@@ -51,10 +51,14 @@ func Inject(r InjectRequest, stdin io.Reader, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	namespaces, err := readNamespaces(objects)
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.File, err)
+	}
 	var refused []error
 	passedOver := 0
 	for _, object := range objects {
-		warnings, missed, err := injectObject(object, configs, r.Options)
+		warnings, missed, err := injectObject(object, namespaces, configs, r.Options)
 		passedOver += missed
 		if err != nil {
 			refused = append(refused, fmt.Errorf("%s: %s: %w", r.File, object, err))
@@ -126,16 +130,44 @@ func (c configs) find(name string) (*inject.MountedConfig, *inject.Refusal) {
 	)
 }
 
+// namespaces are those that stand in the file beside the workloads, by name.
+type namespaces map[string]inject.Namespace
+
+func readNamespaces(objects []*yamledit.Object) (namespaces, error) {
+	found := namespaces{}
+	for _, object := range objects {
+		if object.Kind != "Namespace" {
+			continue
+		}
+		var namespace corev1.Namespace
+		if err := object.Decode(&namespace); err != nil {
+			return nil, fmt.Errorf("%s: %w", object, err)
+		}
+		found[object.Name] = inject.Namespace{
+			Name: object.Name, Labels: namespace.Labels, Annotations: namespace.Annotations,
+		}
+	}
+	return found, nil
+}
+
+func (n namespaces) find(name string) inject.Namespace {
+	if namespace, ok := n[name]; ok {
+		return namespace
+	}
+	return inject.Namespace{Name: name}
+}
+
 // injectObject injects every template in the object. It gives warnings, and how
 // many places of it carry the annotation and hold no template.
 func injectObject(
 	object *yamledit.Object,
+	namespaces namespaces,
 	configs configs,
 	options inject.Options,
 ) (warnings []string, missed int, err error) {
 	var asking [][]string
 	for _, path := range object.PodTemplates() {
-		asks, more, err := injectTemplate(object, path, configs, options)
+		asks, more, err := injectTemplate(object, path, namespaces, configs, options)
 		if err != nil {
 			return warnings, 0, err
 		}
@@ -163,7 +195,7 @@ func injectObject(
 }
 
 func injectTemplate(
-	object *yamledit.Object, path []string, configs configs, options inject.Options,
+	object *yamledit.Object, path []string, namespaces namespaces, configs configs, options inject.Options,
 ) (asks bool, warnings []string, err error) {
 	var template struct {
 		Metadata metav1.ObjectMeta `json:"metadata"`
@@ -184,7 +216,7 @@ func injectTemplate(
 	if refusal != nil {
 		return true, nil, refusal
 	}
-	injection, refusal := inject.Pod(pod, inject.Namespace{Name: object.Namespace}, config, options)
+	injection, refusal := inject.Pod(pod, namespaces.find(object.Namespace), config, options)
 	if refusal != nil {
 		return true, nil, refusal
 	}
