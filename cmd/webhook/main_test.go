@@ -146,6 +146,17 @@ func TestInjectWarnsOnStandardError(t *testing.T) {
 	}
 }
 
+func TestInjectSeesTheNamespaceThatStandsBesideTheWorkload(t *testing.T) {
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: agents, annotations: {openshift.io/sa.scc.uid-range: 1000650000/10000}}\n---\n"
+	const pod = "kind: Pod\nmetadata: {name: a, namespace: agents, annotations: {countersign.io/auth-config: aws-mcp}}\nspec: {containers: [{name: a}]}\n"
+	for input, user := range map[string]string{namespace + pod: "runAsUser: 1000650001\n", pod: "runAsUser: 15337\n"} {
+		stdout, stderr, err := webhook(input, "inject", "-f", "-", "--config", config, "--sidecar-uid=auto")
+		if err != nil || !strings.Contains(stdout, user) {
+			t.Errorf("%v: %s\n%s lacks %s", err, stderr, stdout, user)
+		}
+	}
+}
+
 func TestInjectUsesTheCopyOfASharedConfig(t *testing.T) {
 	text, err := os.ReadFile(config)
 	if err != nil {

@@ -124,7 +124,7 @@ func stripConfigMap(object any) (any, error) {
 func stripMetadata(object any) (any, error) {
 	if o, ok := object.(*metav1.PartialObjectMetadata); ok {
 		stripped := &metav1.PartialObjectMetadata{TypeMeta: o.TypeMeta, ObjectMeta: stripObjectMeta(&o.ObjectMeta)}
-		// Few and short ones matter: ranges of uids and a mesh's settings.
+		// Only a few short annotations matter: ranges of uids and a mesh's settings.
 		stripped.Annotations = inject.NamespaceAnnotations(o.Annotations)
 		return stripped, nil
 	}

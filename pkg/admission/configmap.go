@@ -70,7 +70,7 @@ func (v *configMapValidator) ValidateUpdate(
 	ctx context.Context,
 	before, after *corev1.ConfigMap,
 ) (admission.Warnings, error) {
-	// What goes must be able to lose its finalizers, valid or not.
+	// An object being deleted must be able to drop its finalizers, valid or not.
 	if after.DeletionTimestamp != nil {
 		return nil, nil
 	}
@@ -91,7 +91,8 @@ func (v *configMapValidator) ValidateDelete(ctx context.Context, cm *corev1.Conf
 // maxListed bounds what a warning lists.
 const maxListed = 3
 
-// warnOfUsers never refuses: it fails open, so that namespaces can go.
+// warnOfUsers never refuses: it fails open, so that namespaces can be
+// deleted.
 func (v *configMapValidator) warnOfUsers(
 	ctx context.Context,
 	cm *corev1.ConfigMap,

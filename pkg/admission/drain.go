@@ -46,7 +46,8 @@ func (d *drain) postpone(
 }
 
 // handler ends connections during the drain. The server cancels the requests in
-// flight when it is told to stop, and then waits for them: they are let finish.
+// flight when it is told to stop, and then waits for them: they are allowed to
+// finish.
 func (d *drain) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callTimeout)

@@ -29,8 +29,8 @@ type podHandler struct {
 
 var errNotAPod = errors.New("the request is not about a Pod that is created")
 
-// Handle admits one Pod. Nothing in the cluster changes, so a dry run needs no
-// care.
+// Handle admits one Pod. Nothing in the cluster changes, so dry runs need no
+// special handling.
 func (h *podHandler) Handle(ctx context.Context, request admission.Request) admission.Response {
 	begun := time.Now()
 	answer, result, code := h.admit(ctx, &request)

@@ -59,8 +59,8 @@ type Options struct {
 	// HealthAddress serves /healthz and /readyz, MetricsAddress /metrics. "0"
 	// turns one off.
 	HealthAddress, MetricsAddress string
-	// ShutdownDelay is how long it serves on after its end was asked for, so that
-	// API servers leave before it stops to listen.
+	// ShutdownDelay is how long it serves on after shutdown was requested, so that
+	// API servers leave before it stops listening.
 	ShutdownDelay time.Duration
 	// Inject are the options of the sidecars.
 	Inject inject.Options
@@ -201,7 +201,7 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 }
 
 // maxRequests bounds the requests that are worked on at once; each may hold some
-// MiB. API servers that find all taken are made to wait for their own timeout.
+// MiB. When all slots are taken, further calls wait until the API server times out.
 const maxRequests = 128
 
 func limited(slots chan struct{}, next http.Handler) http.Handler {

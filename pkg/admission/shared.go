@@ -134,7 +134,7 @@ func (s *sharedConfigs) Reconcile(ctx context.Context, r reconcile.Request) (rec
 		return reconcile.Result{}, err
 	} else if err != nil {
 		// Sidecars that start again are better off with the last good copy. The
-		// validating webhook refuses such a source; it got past it.
+		// validating webhook refuses such a source; this one slipped past it.
 		s.reportInvalid(source, err)
 		return reconcile.Result{}, nil
 	}
@@ -201,7 +201,7 @@ func (s *sharedConfigs) write(ctx context.Context, desired *corev1.ConfigMap) er
 	err := s.client.Get(ctx, client.ObjectKeyFromObject(desired), &present)
 	switch {
 	case err == nil && (isSameCopy(desired, &present) || present.DeletionTimestamp != nil):
-		// One that goes is made anew when it is gone.
+		// A copy being deleted is recreated once it is gone.
 		return nil
 	case apierrors.IsNotFound(err):
 		err = s.client.Create(ctx, desired)
@@ -215,7 +215,7 @@ func (s *sharedConfigs) write(ctx context.Context, desired *corev1.ConfigMap) er
 		if !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("make the copy %s/%s: %w", desired.Namespace, desired.Name, err)
 		}
-		// Something of that name without the label: it is ours to write.
+		// An unlabelled ConfigMap with that name: the name is ours, so overwrite it.
 	case err != nil:
 		return fmt.Errorf("read the copy %s/%s: %w", desired.Namespace, desired.Name, err)
 	}

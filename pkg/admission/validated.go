@@ -48,7 +48,7 @@ func newValidatedConfigs() (*validatedConfigs, error) {
 }
 
 // compile is configmap.Compile when it is this one's turn, or an error that is
-// none of the ConfigMap's when ctx ends first.
+// not about the ConfigMap when ctx ends first.
 func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*compile.Compiled, error) {
 	select {
 	case c.slots <- struct{}{}:

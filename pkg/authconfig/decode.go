@@ -234,8 +234,8 @@ func fieldByTag(v reflect.Value, name string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// suggestion helps with a slip of the pen: another case, one letter more, less
-// or other.
+// suggestion helps with a typo: a different case, or one letter added, dropped or
+// changed.
 func suggestion(v reflect.Value, name string) string {
 	for i := range v.NumField() {
 		known := v.Type().Field(i).Tag.Get("yaml")

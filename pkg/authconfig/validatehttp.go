@@ -17,7 +17,7 @@ const agentCoreHeader = "X-Amzn-Bedrock-Agentcore-Runtime-"
 
 // reservedHeaders are never passed on nor set by a config, with the reason.
 var reservedHeaders = map[string]string{
-	agentCoreHeader + "User-Id": "AWS acts on it as a user of its own choice; the caller's token says who is " +
+	agentCoreHeader + "User-Id": "AWS would act for whichever user it names; the caller's token says who is " +
 		"calling",
 	agentCoreHeader + "Session-Id": "it is set where clientSessions is true, bound to the caller",
 }

@@ -81,5 +81,5 @@ type ScopeError struct {
 func (e *ScopeError) Error() string { return "the token lacks the scope " + e.Missing }
 
 // ErrUnavailable says that nobody can tell whether the token is good, because
-// the issuer's keys or the token file cannot be had: HTTP 503.
+// the issuer's keys or the token file are unavailable: HTTP 503.
 var ErrUnavailable = errors.New("the caller's token cannot be verified now")

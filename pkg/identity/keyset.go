@@ -239,7 +239,7 @@ func (k *keySet) fetchNow(ctx context.Context) {
 	if err == nil {
 		k.current.Store(published)
 	} else {
-		slog.Warn("the issuer's keys cannot be had", "issuer", k.issuer, "error", err)
+		slog.Warn("the issuer's keys are unavailable", "issuer", k.issuer, "error", err)
 	}
 	k.mu.Lock()
 	k.attempted, k.attemptErr = time.Now(), err

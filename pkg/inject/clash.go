@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// findClash looks for what stands in the way of a right injection. The order
-// is that of what the user had better mend first.
+// findClash looks for what stands in the way of a correct injection, in the
+// order in which the user should fix things.
 func (i *injector) findClash() *Refusal {
 	for _, find := range []func() *Refusal{
 		i.unfitPod, i.unfitMode, i.injectedOtherwise, i.takenContainer, i.takenVolume, i.takenMount, i.takenUser,

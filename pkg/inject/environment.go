@@ -99,8 +99,8 @@ func (i *injector) isCurrentValue(value string) bool {
 		slices.ContainsFunc(i.objects.environment, func(e corev1.EnvVar) bool { return e.Value == value })
 }
 
-// isOurs is meant for a Pod without a clash: a container with one of our names
-// is ours then.
+// isOurs assumes a Pod without clashes, where a container with one of our names is
+// ours.
 func (i *injector) isOurs(container *corev1.Container) bool {
 	return slices.Contains(reservedContainers, container.Name)
 }

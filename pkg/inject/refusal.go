@@ -34,7 +34,7 @@ const (
 	CodeResourcesContradict Code = "ResourcesContradict"
 )
 
-// Refusal says why a Pod cannot be injected rightly.
+// Refusal says why a Pod cannot be injected correctly.
 type Refusal struct { //nolint:errname // admission says refusal, and few treat it as an error
 	Code Code
 	// Sentence names what is wrong and where, and both sides of a clash. It

@@ -77,8 +77,8 @@ func (i *injector) sidecar() corev1.Container {
 		VolumeMounts:  i.sidecarMounts(),
 		// Started means that the listeners are open; it waits for no network.
 		StartupProbe: &corev1.Probe{
-			// Not over the Pod's network: a mesh's rules may stand before the first
-			// container and let no probe through.
+			// Not over the Pod's network: a mesh's rules may be in place before
+			// the first container starts, and let no probe through.
 			ProbeHandler:   corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{sidecarProgram, "ready"}}},
 			TimeoutSeconds: 1, PeriodSeconds: 1, SuccessThreshold: 1, FailureThreshold: 60,
 		},

@@ -8,8 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// warnings are about a Pod that is injected rightly and may all the same not do
-// what its user meant.
+// warnings are about a Pod that is injected correctly but may still not do what its
+// user meant.
 func (i *injector) warnings() []string {
 	var warnings []string
 	warnf := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }

@@ -40,8 +40,8 @@ type hello struct {
 }
 
 // readHello reads a connection until it is known for whom it is, and answers
-// nothing. It waits so long for a first byte, or, for 0, until there is one or the
-// read deadline that somebody else sets has passed.
+// nothing. It waits up to patience for the first byte; 0 waits until one arrives
+// or a deadline that is set elsewhere expires.
 func readHello(c net.Conn, patience time.Duration) hello {
 	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
 	if patience > 0 {

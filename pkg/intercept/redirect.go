@@ -15,10 +15,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Bounds of redirected connections that are open at once: those of which it is not
-// known yet for whom they are, and those that are passed on, with those of silent
-// clients. Of the former the oldest makes room for a new one: clients that say half
-// a word cannot keep others out. The latter cannot keep a client for an upstream out
+// Bounds of redirected connections that are open at once: those whose target
+// is not known yet, and those that are passed on, with those of silent
+// clients. Of the former the oldest makes room for a new one: clients that send
+// an incomplete hello cannot keep others out. The latter cannot keep a client for an upstream out
 // that speaks in time.
 const (
 	maxUndecided = 1024

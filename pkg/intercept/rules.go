@@ -4,7 +4,7 @@ package intercept
 type Rules struct {
 	// To is the port that connections are sent to.
 	To uint16
-	// Ports are those that connections to are sent there.
+	// Ports are the destination ports that are redirected.
 	Ports []uint16
 	// UID is whose connections are left alone: the sidecar's.
 	UID uint32

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// dialTimeout is that of Linux's own SYN retries, near enough: the app sees a
+// dialTimeout is roughly that of Linux's own SYN retries: the app sees a
 // refusal when its kernel would have shown one.
 const dialTimeout = 120 * time.Second
 
@@ -136,7 +136,7 @@ func reset(c *net.TCPConn) {
 	_ = c.Close()
 }
 
-// resetAll passes over those that there are not.
+// resetAll resets connections, and skips nil ones.
 func resetAll(connections ...*net.TCPConn) {
 	for _, c := range connections {
 		if c != nil {

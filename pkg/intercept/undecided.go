@@ -17,9 +17,9 @@ type undecided struct {
 
 func newUndecided(most int) *undecided { return &undecided{most: most, open: list.New()} }
 
-// add takes one in, for which the oldest is reset when there are too many. What it
-// gives back is to be called when it is decided on, and reports whether it was reset
-// meanwhile.
+// add registers a connection, and resets the oldest one when there are too many.
+// Call decided once it is known where the connection goes; it reports whether it was
+// reset meanwhile.
 func (u *undecided) add(c *net.TCPConn) (decided func() bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -87,7 +87,7 @@ func (s *Store) Refused() string {
 // other roots is swapped in; its error refuses the auth-config.
 func (s *Store) OnNewRoots(rewrite func(ca []byte) error) { s.rewriteTrust = rewrite }
 
-// OnSwap has swapped called behind every swap. Call it before the first Load that
+// OnSwap registers a function to call after every swap. Call it before the first Load that
 // matters to it, and never twice.
 func (s *Store) OnSwap(swapped func(before, next *Snapshot)) {
 	s.loading.Lock()

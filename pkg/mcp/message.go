@@ -252,7 +252,7 @@ var paramsMembers = []string{
 
 func (p *Params) read(d *jsontext.Decoder) error {
 	if d.PeekKind() == 'n' {
-		// Some clients write what they leave out.
+		// Some clients send null for members that they omit.
 		return d.SkipValue()
 	}
 	return readObject(d, "params", paramsMembers, func(name string) (err error) {

@@ -62,7 +62,7 @@ func setMeta(message []byte, m *Message, meta map[string]string) ([]byte, error)
 }
 
 // setMember gives an object with one member changed, or added behind the others.
-// What is no object counts as an empty one.
+// Anything but an object is treated as an empty object.
 func setMember(
 	object jsontext.Value,
 	name string,

@@ -81,7 +81,7 @@ func lookUp(object jsontext.Value, path []string) jsontext.Value {
 		}
 		var found jsontext.Value
 		d := jsontext.NewDecoder(bytes.NewReader(object))
-		_, _ = d.ReadToken() // its kind was looked at
+		_, _ = d.ReadToken() // its kind was checked above
 		for d.PeekKind() == '"' {
 			member, err := d.ReadToken()
 			if err != nil {

@@ -4,7 +4,8 @@
 //
 // Requests are parsed strictly, because a second parser behind this one could
 // read a lenient one's input otherwise. Results are passed byte for byte but
-// for list entries that are cut out.
+// for list entries that are cut out and cacheScope, which is made private; events
+// are written anew.
 package mcp
 
 import (

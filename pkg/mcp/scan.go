@@ -243,7 +243,7 @@ func (s *scanner) emit(dst []byte, b []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// passesUncut reports whether the list that is held need not be.
+// passesUncut reports whether the held list could have been passed unfiltered.
 func (s *scanner) passesUncut() bool {
 	return s.ShowsAll && s.member != "tasks" && listOf(s.member) >= 0
 }

@@ -30,8 +30,8 @@ type namedPolicy struct {
 	// them.
 	scope scopes
 	reads *reads
-	// absence is what of context it reads so that a part that is not there may
-	// speak for a permit.
+	// absence lists the parts of context whose absence could make a permit apply, or
+	// keep a forbid from applying.
 	absence *reads
 }
 

@@ -32,8 +32,8 @@ type deadFinder struct {
 
 // neverApplies says why a policy can decide no request of this auth-config, or
 // nothing when it may decide one. The type checker knows which conditions are
-// false for every entity and every context of the schema. It tells nobody, but it
-// does not look behind them: a condition that is joined with an ill-typed one is
+// false for every entity and every context of the schema. It does not report
+// them, but it skips whatever follows them: a condition that is joined with an ill-typed one is
 // well-typed only when it is false.
 //
 // It errs on one side: a policy that can apply is never named.

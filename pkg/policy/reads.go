@@ -98,9 +98,9 @@ func (r *reads) reads(path []string) bool {
 	return r != nil
 }
 
-// absenceReads are the parts of context of whose absence a permit may make
-// something: what it reads in an unless, or behind a negation. For a forbid they
-// are all that it reads: what is not there spares a call.
+// absenceReads are the parts of context whose absence can make a permit match: what
+// it reads in an unless, or behind a negation. For a forbid they are all that it
+// reads: a missing value can keep it from applying.
 func absenceReads(p *ast.Policy) *reads {
 	if p.Effect == ast.EffectForbid {
 		return contextReads(p)
@@ -263,7 +263,7 @@ func (s *Set) undecidable(r *Request, t *target, mismatches []mismatch) *mismatc
 			continue
 		}
 		for k := range mismatches {
-			if m := &mismatches[k]; p.minds(m) {
+			if m := &mismatches[k]; p.affectedBy(m) {
 				return m
 			}
 		}
@@ -271,9 +271,9 @@ func (s *Set) undecidable(r *Request, t *target, mismatches []mismatch) *mismatc
 	return nil
 }
 
-// minds reports whether the policy could decide otherwise if it saw what the
-// mismatch hides.
-func (p *namedPolicy) minds(m *mismatch) bool {
+// affectedBy reports whether the value that the mismatch hides could change this
+// policy's outcome.
+func (p *namedPolicy) affectedBy(m *mismatch) bool {
 	if m.absent {
 		return p.absence.reads(m.path)
 	}

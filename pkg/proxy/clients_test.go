@@ -97,7 +97,7 @@ func TestAListThatIsTooLargeIsRefusedInTheSameWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t, bedOptions{upstreamURL: answering(t, 200, c.header, c.body), spec: "\n  limits: {maxFilteredBytes: 4096}", files: map[string]string{"p.cedar": oneToolPolicy}})
 			got := b.post(b.token("alice", nil), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-			if got.status != c.status || !strings.Contains(got.body, words) {
+			if got.status != c.status || !strings.Contains(got.body, words) || !strings.Contains(got.body, `"requestId":"`) {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		})

@@ -52,11 +52,12 @@ func (c *call) relayEvents(answer *http.Response) *failure {
 	switch {
 	case errors.As(err, &refusedByRewriter):
 		f := c.unreadable(refusedByRewriter.cause)
+		f.requestID = c.requestID()
 		stream.fail(append(append([]byte("data: "), f.body(c.messages)...), "\n\n"...))
 		return f
 	case c.isStream():
-		// The token expired, the server stops, or the upstream went away: the
-		// client opens another stream.
+		// The token expired, the server stops, or the upstream closed: the
+		// client will reconnect.
 		return nil
 	}
 	slog.Warn("an upstream's stream broke off", "upstream", c.upstream.Name, "error", err)

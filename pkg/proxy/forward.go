@@ -147,7 +147,7 @@ func (c *call) upstreamHeader() http.Header {
 	c.setSession(header)
 	header["Accept-Encoding"] = []string{"identity"}
 	if _, ok := header["User-Agent"]; !ok {
-		// An absent one would become net/http's own.
+		// Without one, net/http would add its own.
 		header["User-Agent"] = []string{""}
 	}
 	return header
@@ -222,13 +222,13 @@ func (c *call) credentialFailure(err error) *failure {
 		return deniedBySTS()
 	}
 	if !c.isBearer() {
-		return unavailable("AWS credentials cannot be had now")
+		return unavailable("AWS credentials are unavailable right now")
 	}
 	switch kind {
 	case credentials.KindInvalidToken:
 		return c.challenge(errTokenRefused, reasonSTSToken)
 	case credentials.KindUnavailable:
-		return unavailable("AWS credentials cannot be had now")
+		return unavailable("AWS credentials are unavailable right now")
 	case credentials.KindIdentityProvider:
 		slog.Error(
 			"AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences "+
@@ -242,5 +242,5 @@ func (c *call) credentialFailure(err error) *failure {
 		)
 		return misconfiguredProvider()
 	}
-	return internalError("AWS credentials cannot be had")
+	return internalError("AWS credentials are unavailable")
 }

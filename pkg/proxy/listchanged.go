@@ -11,8 +11,8 @@ import (
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
 
-// answerNotes learns from a call's answer what lists the upstream tells changes
-// of.
+// answerNotes learns from a call's answer which lists the upstream announces
+// changes for.
 type answerNotes struct{ *call }
 
 // Capabilities implements mcp.AnswerNotes.

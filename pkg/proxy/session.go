@@ -15,7 +15,7 @@ const (
 )
 
 // session is the MCP session of a call: what the client calls it and what the
-// upstream does. Logs, traces and records carry the upstream's.
+// upstream does. Logs and traces carry the upstream's.
 type session struct {
 	client   string
 	upstream string

@@ -66,7 +66,7 @@ func signedWithOf(header http.Header, callerToken string) signedWith {
 
 // Bounds of the search for secrets in an upstream's error.
 const (
-	// secretRun is how many letters and digits of a secret in a row count as it.
+	// secretRun is how many consecutive letters and digits of a secret count as a leak.
 	secretRun = 16
 	// maxEncodings is how many encodings may lie over each other.
 	maxEncodings = 4

@@ -47,7 +47,8 @@ func (callCosts) CallCost(function, _ string, args []ref.Val, result ref.Val) *u
 func flattenCosts() []interpreter.CostTrackerOption {
 	track := func(args []ref.Val, result ref.Val) *uint64 { return callCosts{}.CallCost("flatten", "", args, result) }
 	return []interpreter.CostTrackerOption{
-		interpreter.OverloadCostTracker("list_flatten", track), interpreter.OverloadCostTracker("list_flatten_int", track),
+		interpreter.OverloadCostTracker("list_flatten", track),
+		interpreter.OverloadCostTracker("list_flatten_int", track),
 	}
 }
 

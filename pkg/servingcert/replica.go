@@ -68,7 +68,7 @@ func (r *Replica) Start(ctx context.Context) error {
 		}
 		return r.options.Interval
 	})
-	// Who has stopped need not be waited for.
+	// A stopped replica need not be waited for.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return client.IgnoreNotFound(r.options.Client.Delete(ctx, &coordinationv1.Lease{ObjectMeta: r.leaseMeta()}))

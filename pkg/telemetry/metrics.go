@@ -183,7 +183,7 @@ func (m *Metrics) Reloaded(ok bool) {
 	m.reloadSuccess.Set(0)
 }
 
-// RequestStarted counts a request in flight; call the result when it is done.
+// RequestStarted counts a request in flight, until RequestEnded.
 func (m *Metrics) RequestStarted() { m.inFlight.Inc() }
 
 // RequestEnded undoes RequestStarted.
