@@ -1,0 +1,467 @@
+package awscode
+
+import "strconv"
+
+// item is an element of a collection: an expression, a pair as .items() and
+// enumerate() give it, or neither, which is not known.
+type item struct {
+	expression expression
+	pair       []item
+}
+
+// isLiteral reports whether e makes a collection whose elements stand in it.
+func (a *analysis) isLiteral(e expression) bool {
+	switch e := e.(type) {
+	case *display:
+		return !e.store
+	case *dictionary:
+		return true
+	case *call:
+		return a.isBuiltin(e.function, "dict") && len(e.arguments) == 0
+	}
+	return false
+}
+
+// isBuiltin reports whether e is the builtin name, which the script never binds.
+func (a *analysis) isBuiltin(e expression, id string) bool {
+	n, ok := e.(*name)
+	return ok && n.id == id && len(a.loads[n].cells) == 0
+}
+
+// entries gives keys and values of a dictionary that stands in the script.
+func entries(literal node) (keys, values []expression, known bool) {
+	switch l := literal.(type) {
+	case *dictionary:
+		for _, key := range l.keys {
+			if key == nil {
+				return nil, nil, false
+			}
+		}
+		return l.keys, l.values, true
+	case *call:
+		for _, k := range l.keywords {
+			if k.name == "" {
+				return nil, nil, false
+			}
+			keys, values = append(keys, text(k.name)), append(values, k.value)
+		}
+		return keys, values, true
+	}
+	return nil, nil, false
+}
+
+// inner gives the collections that stand directly in one.
+func (a *analysis) inner(literal node) []node {
+	var elements []expression
+	if d, ok := literal.(*display); ok {
+		elements = d.elements
+	} else {
+		_, elements, _ = entries(literal)
+	}
+	var found []node
+	for _, e := range elements {
+		if a.isLiteral(e) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// taint makes a collection, and those in it, unknown.
+func (a *analysis) taint(literal node) {
+	if a.tainted[literal] {
+		return
+	}
+	a.tainted[literal], a.changed = true, true
+	for _, in := range a.inner(literal) {
+		a.taint(in)
+	}
+}
+
+// collections gives the literals that e may be, and reports whether it is
+// nothing else.
+func (a *analysis) collections(e expression) (found []node, only bool) {
+	a.step(1)
+	if a.isLiteral(e) {
+		return []node{e}, true
+	}
+	switch e := e.(type) {
+	case *name:
+		l := a.loads[e]
+		if l == nil || len(l.cells) == 0 {
+			return nil, false
+		}
+		only = true
+		for _, c := range l.cells {
+			a.follow(c)
+			for literal := range c.literals {
+				found = append(found, literal)
+			}
+			only = only && len(c.scalars) == 0
+		}
+		return found, only
+	case *subscript:
+		return a.innerOf(e.value, a.eval(e.index))
+	case *call:
+		if a.isGet(e) && len(e.arguments) == 1 {
+			method, _ := e.function.(*attribute)
+			return a.innerOf(method.value, a.eval(e.arguments[0]))
+		}
+	}
+	return nil, false
+}
+
+func (a *analysis) innerOf(e expression, index []alternative) (found []node, only bool) {
+	outer, only := a.collections(e)
+	for _, literal := range outer {
+		chosen, known := a.at(literal, index)
+		only = only && known
+		for _, c := range chosen {
+			if a.isLiteral(c.expression) {
+				found = append(found, c.expression)
+			} else {
+				only = false
+			}
+		}
+	}
+	return found, only
+}
+
+// indexed is an element, with the rows that its index was of.
+type indexed struct {
+	expression expression
+	choices    []choice
+	// matched is an index that has no element.
+	missing bool
+}
+
+// at gives the elements of a collection at an index.
+func (a *analysis) at(literal node, index []alternative) ([]indexed, bool) {
+	if a.tainted[literal] {
+		return nil, false
+	}
+	keys, values, known := entries(literal)
+	if d, ok := literal.(*display); ok {
+		if d.kind == '{' || hasStar(d.elements) {
+			return nil, false
+		}
+		values, known = d.elements, true
+		for n := range d.elements {
+			keys = append(keys, &constant{kind: constantInt, text: strconv.Itoa(n)})
+		}
+	}
+	if !known {
+		return nil, false
+	}
+	var found []indexed
+	for _, i := range index {
+		i.value = fromEnd(literal, i.value)
+		matched := false
+		for n, key := range keys {
+			for _, k := range a.eval(key) {
+				a.step(1)
+				if mayEqual(k.value, i.value) {
+					found = append(found, indexed{values[n], i.choices, false})
+					matched = true
+					break
+				}
+			}
+		}
+		if !matched {
+			found = append(found, indexed{choices: i.choices, missing: true})
+		}
+	}
+	return found, len(found) <= maxRows
+}
+
+// fromEnd turns a negative index of a list or tuple into its positive one.
+func fromEnd(literal node, v value) value {
+	d, ok := literal.(*display)
+	if !ok || v.kind != valueInt {
+		return v
+	}
+	n, err := strconv.Atoi(v.text)
+	if err != nil || n >= 0 {
+		return v
+	}
+	return value{valueInt, strconv.Itoa(len(d.elements) + n)}
+}
+
+// mayEqual reports whether two keys may be equal: True is 1 to Python, and what
+// is unknown may be all.
+func mayEqual(a, b value) bool {
+	if a.kind == valueUnknown || b.kind == valueUnknown {
+		return true
+	}
+	if a.kind == b.kind {
+		return a.text == b.text
+	}
+	return (a.kind == valueBool || a.kind == valueInt) && (b.kind == valueBool || b.kind == valueInt)
+}
+
+// element gives the values of e[index]; absent is what it is where there is no
+// such element, nil for an error of Python's.
+func (a *analysis) element(e expression, index, absent []alternative) []alternative {
+	literals, only := a.collections(e)
+	if !only {
+		return unknown
+	}
+	var all []alternative
+	for _, literal := range literals {
+		chosen, known := a.at(literal, index)
+		if !known {
+			return unknown
+		}
+		for _, c := range chosen {
+			switch {
+			case c.missing:
+				for _, v := range absent {
+					all = append(all, alternative{v.value, c.choices})
+				}
+			case a.isLiteral(c.expression):
+				return unknown
+			default:
+				for _, v := range a.eval(c.expression) {
+					all = append(all, alternative{v.value, c.choices})
+				}
+			}
+		}
+		// An index that is unknown may also be of no element.
+		for _, i := range index {
+			if i.value.kind == valueUnknown {
+				all = append(all, absent...)
+			}
+		}
+	}
+	return a.bounded(all)
+}
+
+// items gives the elements over which an iteration goes.
+func (a *analysis) items(e expression) (all []item, known bool) {
+	if c, ok := e.(*call); ok && !a.isLiteral(e) {
+		return a.itemsOfCall(c)
+	}
+	literals, only := a.collections(e)
+	if !only {
+		return nil, false
+	}
+	for _, literal := range literals {
+		if a.tainted[literal] {
+			return nil, false
+		}
+		elements, _, ok := entries(literal)
+		if d, isDisplay := literal.(*display); isDisplay {
+			elements, ok = d.elements, !hasStar(d.elements)
+		}
+		if !ok {
+			return nil, false
+		}
+		for _, element := range elements {
+			all = append(all, item{expression: element})
+		}
+	}
+	a.step(len(all))
+	return all, len(all) <= maxRows
+}
+
+func (a *analysis) itemsOfCall(c *call) ([]item, bool) {
+	if m, ok := c.function.(*attribute); ok {
+		if m.name == "get" {
+			return a.itemsOfElement(c)
+		}
+		return a.itemsOfView(m, c)
+	}
+	n, ok := c.function.(*name)
+	if !ok || !copyingBuiltins[n.id] || n.id == "len" || !a.isBuiltin(n, n.id) || len(c.arguments) == 0 ||
+		hasStar(c.arguments) {
+		return nil, false
+	}
+	all, known := a.items(c.arguments[0])
+	if n.id != "enumerate" {
+		return all, known
+	}
+	for i := range all {
+		all[i] = item{pair: []item{{}, all[i]}}
+	}
+	return all, known
+}
+
+func (a *analysis) itemsOfElement(c *call) ([]item, bool) {
+	literals, only := a.collections(c)
+	if !only {
+		return nil, false
+	}
+	var all []item
+	for _, literal := range literals {
+		more, known := a.items(literal)
+		if !known || a.tainted[literal] {
+			return nil, false
+		}
+		all = append(all, more...)
+	}
+	return all, true
+}
+
+// itemsOfView gives those of x.items(), x.keys() and x.values().
+func (a *analysis) itemsOfView(m *attribute, c *call) ([]item, bool) {
+	if len(c.arguments)+len(c.keywords) > 0 || m.name != "items" && m.name != "keys" && m.name != "values" {
+		return nil, false
+	}
+	literals, only := a.collections(m.value)
+	if !only {
+		return nil, false
+	}
+	var all []item
+	for _, literal := range literals {
+		keys, values, ok := entries(literal)
+		if !ok || a.tainted[literal] {
+			return nil, false
+		}
+		for n := range keys {
+			key, content := item{expression: keys[n]}, item{expression: values[n]}
+			switch m.name {
+			case "items":
+				all = append(all, item{pair: []item{key, content}})
+			case "keys":
+				all = append(all, key)
+			default:
+				all = append(all, content)
+			}
+		}
+	}
+	a.step(len(all))
+	return all, len(all) <= maxRows
+}
+
+// selectPath follows the indexes of a target into an element.
+func (a *analysis) selectPath(i item, path []int) (item, bool) {
+	for _, n := range path {
+		if i.pair != nil {
+			if n >= len(i.pair) {
+				return item{}, false
+			}
+			i = i.pair[n]
+			continue
+		}
+		d, ok := i.expression.(*display)
+		if !ok || d.kind == '{' || n >= len(d.elements) || hasStar(d.elements) || a.tainted[d] {
+			return item{}, false
+		}
+		i = item{expression: d.elements[n]}
+	}
+	return i, i.pair == nil
+}
+
+// lookAtUses taints a collection that a name holds if one of its uses is not
+// among those that leave it as it stands.
+func (a *analysis) lookAtUses(c *cell, literal node) {
+	for _, l := range c.loads {
+		if !a.leaves(l.node, literal) {
+			a.taint(literal)
+		}
+	}
+}
+
+// leaves reports whether the use of e, which holds literal, leaves it as it is
+// and keeps nothing of it.
+func (a *analysis) leaves(e expression, literal node) bool {
+	a.step(1)
+	if i := a.iterations[e]; i != nil && a.iteratesOver(e) {
+		return a.leavesIteration(i, literal)
+	}
+	switch p := a.parents[e].(type) {
+	case *subscript:
+		return p.value == e && !p.store && a.leavesInner(p, literal)
+	case *attribute:
+		return a.leavesMethod(p, literal)
+	case *comparison:
+		for _, operator := range p.operators {
+			if operator != "in" && operator != "not in" {
+				return false
+			}
+		}
+		return true
+	case *call:
+		return a.leavesCall(p, e, literal)
+	}
+	return false
+}
+
+// iteratesOver reports whether e is what its parent goes over.
+func (a *analysis) iteratesOver(e expression) bool {
+	switch p := a.parents[e].(type) {
+	case *loop:
+		return p.iterable == e
+	case *comprehension:
+		for n := range p.clauses {
+			if p.clauses[n].iterable == e {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// leavesIteration follows the targets, which hold what stands in literal.
+func (a *analysis) leavesIteration(i *iteration, literal node) bool {
+	if i.untracked {
+		return len(a.inner(literal)) == 0
+	}
+	for c := range i.targets {
+		a.follow(c)
+	}
+	return true
+}
+
+func (a *analysis) leavesInner(e expression, literal node) bool {
+	for _, in := range a.inner(literal) {
+		if !a.leaves(e, in) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *analysis) leavesMethod(m *attribute, literal node) bool {
+	c, ok := a.parents[m].(*call)
+	if !ok || c.function != node(m) {
+		return false
+	}
+	switch m.name {
+	case "get":
+		return a.isGet(c) && a.leavesInner(c, literal)
+	case "items", "keys", "values":
+		if i := a.iterations[c]; i != nil && a.iteratesOver(c) {
+			return a.leavesIteration(i, literal)
+		}
+		outer, ok := a.parents[c].(*call)
+		return ok && a.leavesCall(outer, c, literal)
+	}
+	return false
+}
+
+// leavesCall: e is an argument of a builtin that copies scalars, or of **e in a
+// sink.
+func (a *analysis) leavesCall(c *call, e expression, literal node) bool {
+	n, ok := c.function.(*name)
+	if !ok {
+		return false
+	}
+	if n.id == sinkCall || n.id == sinkRequest {
+		for _, k := range c.keywords {
+			if k.value == e {
+				return k.name == ""
+			}
+		}
+		return false
+	}
+	if !copyingBuiltins[n.id] || !a.isBuiltin(n, n.id) || len(c.arguments) == 0 || c.arguments[0] != e {
+		return false
+	}
+	if len(a.inner(literal)) == 0 || n.id == "len" {
+		return true
+	}
+	// The elements go on only into an iteration at once.
+	i := a.iterations[c]
+	return i != nil && a.iteratesOver(c) && a.leavesIteration(i, literal)
+}

@@ -1,0 +1,293 @@
+// Package awscode reads a script for AWS's MCP server and says which calls of
+// AWS it can make. It reads Python 3.12 and executes nothing.
+//
+// A script is complete if every call that it can make is known. Whatever the
+// reader does not understand makes the script incomplete: what it understands
+// stands in lists, and nothing is guessed.
+//
+// A script travels through these files: token.go and literal.go make tokens,
+// parser.go, expression.go and compound.go the tree of ast.go; bind.go finds scopes
+// and bindings, capability.go whatever lists.go does not allow; value.go, text.go,
+// collection.go and function.go follow values into the calls.
+//
+// Nothing asks it yet: decisions on aws___run_script do not look into the script.
+package awscode
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds on a script.
+const (
+	// MaxBytes is how long a script may be.
+	MaxBytes = 256 << 10
+	// MaxDepth is how deep its expressions and blocks may be nested.
+	MaxDepth = 200
+)
+
+// AnyRegion is the Region of a call whose Region is not known.
+const AnyRegion = "*"
+
+// Call is a call of AWS that a script can make.
+type Call struct {
+	// Service is the service's name in boto3, such as "s3".
+	Service string
+	// Operation is the API's operation, such as "ListBuckets", or for a request
+	// of make_request its HTTP method.
+	Operation string
+	// Region is "" where the script gives none, or AnyRegion.
+	Region string
+	// Request: it is one of make_request.
+	Request bool
+	// Line is the first line, from 1, on which a call of it begins.
+	Line int
+}
+
+// Reading is what a script can do.
+type Reading struct {
+	// Calls are sorted, each once.
+	Calls []Call
+	// Complete: the script can make no other call. Otherwise Reason says why that
+	// cannot be said, and Line where, from 1.
+	Complete bool
+	Reason   string
+	Line     int
+}
+
+// Read reads a script. It never fails: what it cannot read is incomplete.
+func Read(code string) Reading {
+	if r, ok := readable(code); !ok {
+		return r
+	}
+	// Python ends lines with CR, too.
+	source := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(code, "\ufeff"))
+	body, failure := parse(source, MaxDepth)
+	if failure != nil {
+		return Reading{Line: failure.line, Reason: "the script does not parse: " + failure.message}
+	}
+	b := newBinder()
+	b.bind(body)
+	b.checkUses()
+	b.link()
+	return b.read()
+}
+
+// readable reports what makes a script incomplete before it is parsed.
+// https://peps.python.org/pep-0263/
+func readable(code string) (Reading, bool) {
+	switch {
+	case len(code) > MaxBytes:
+		return Reading{Line: 1, Reason: "the script is longer than 256 KiB"}, false
+	case !utf8.ValidString(code):
+		return Reading{Line: 1, Reason: "the script is not UTF-8"}, false
+	case strings.ContainsRune(code, 0):
+		return Reading{Line: 1, Reason: "the script has a NUL"}, false
+	}
+	rest := code
+	for line := 1; line <= 2; line++ {
+		end := strings.IndexAny(rest, "\r\n")
+		if end < 0 {
+			end = len(rest)
+		}
+		if declaresOtherEncoding(rest[:end]) {
+			return Reading{Line: line, Reason: "the script declares an encoding other than UTF-8"}, false
+		}
+		if strings.HasPrefix(rest[end:], "\r\n") {
+			end++
+		}
+		rest = rest[min(end+1, len(rest)):]
+	}
+	return Reading{}, true
+}
+
+// declaresOtherEncoding reports whether a line is a comment with a coding cookie
+// that is none of UTF-8's.
+func declaresOtherEncoding(line string) bool {
+	comment := strings.TrimLeft(strings.TrimPrefix(line, "\ufeff"), " \t\f")
+	if !strings.HasPrefix(comment, "#") {
+		return false
+	}
+	_, after, found := strings.Cut(comment, "coding")
+	if !found || after == "" || after[0] != ':' && after[0] != '=' {
+		return false
+	}
+	encoding, _, _ := strings.Cut(strings.TrimLeft(after[1:], " \t"), " ")
+	switch strings.ToLower(strings.TrimRight(strings.ReplaceAll(encoding, "_", "-"), "\t\f")) {
+	case "utf-8", "utf8", "utf-8-sig":
+		return false
+	}
+	return true
+}
+
+// read follows values into the sinks.
+func (b *binder) read() (r Reading) {
+	a := &analysis{binder: b, tainted: map[node]bool{}}
+	var found map[Call]int
+	var open *problem
+	defer func() {
+		if e := recover(); e != nil {
+			if _, ok := e.(tooMuch); !ok {
+				panic(e)
+			}
+			b.report(1, "the script has more than can be followed")
+			r = b.reading(found, nil)
+		}
+	}()
+	a.solve(func() {
+		found, open = map[Call]int{}, nil
+		for _, c := range b.calls {
+			if n, ok := c.function.(*name); ok && (n.id == sinkCall || n.id == sinkRequest) {
+				reason := a.sink(c, n.id == sinkRequest, found)
+				if reason != "" && (open == nil || c.at() < open.line) {
+					open = &problem{c.at(), reason}
+				}
+			}
+		}
+	})
+	return b.reading(found, open)
+}
+
+func (b *binder) reading(found map[Call]int, open *problem) Reading {
+	r := Reading{Complete: true}
+	for c, line := range found {
+		c.Line = line
+		r.Calls = append(r.Calls, c)
+	}
+	slices.SortFunc(r.Calls, func(x, y Call) int {
+		return cmp.Or(cmp.Compare(x.Service, y.Service), cmp.Compare(x.Operation, y.Operation),
+			cmp.Compare(x.Region, y.Region))
+	})
+	for _, p := range []*problem{open, b.problem} {
+		if p != nil && (r.Complete || p.line < r.Line) {
+			r.Complete, r.Reason, r.Line = false, p.reason, p.line
+		}
+	}
+	return r
+}
+
+// The arguments of the sinks; the first three decide.
+var (
+	callArguments    = []string{"service_name", "operation_name", "region_name", "params"}
+	requestArguments = []string{
+		"service_name", "method", "region_name", "url", "params", "headers", "body", "data", "json", "timeout",
+	}
+)
+
+// sink adds the calls that one use of a sink can make, or says why they are not
+// known.
+func (a *analysis) sink(c *call, request bool, found map[Call]int) (reason string) {
+	names := callArguments
+	if request {
+		names = requestArguments
+	}
+	rows := []partial{{}}
+	for _, argument := range names[:3] {
+		given := a.sinkArgument(c, argument)
+		var longer []partial
+		for _, row := range rows {
+			for _, v := range given {
+				a.step(1)
+				if choices, ok := agree(row.choices, v.choices); ok {
+					values := append(row.values[:len(row.values):len(row.values)], v.value)
+					longer = append(longer, partial{values, choices})
+				}
+			}
+		}
+		if rows = longer; len(rows) > maxRows {
+			return "the call has more combinations than can be followed"
+		}
+	}
+	for _, row := range rows {
+		one := Call{Service: row.values[0].text, Operation: row.values[1].text, Request: request}
+		if request {
+			one.Operation = strings.ToUpper(one.Operation)
+		}
+		if row.values[0].kind != valueString || row.values[1].kind != valueString {
+			reason = "the service or the operation of the call is not known"
+			continue
+		}
+		switch region := row.values[2]; region.kind {
+		case valueNone:
+		case valueString:
+			one.Region = region.text
+		default:
+			one.Region = AnyRegion
+		}
+		if line, ok := found[one]; !ok || c.at() < line {
+			found[one] = c.at()
+		}
+	}
+	if reason == "" {
+		reason = a.otherArgument(c, names)
+	}
+	return reason
+}
+
+// sinkArgument gives the values of an argument, given by name or in **x. A
+// Region that is not given is None.
+func (a *analysis) sinkArgument(c *call, argument string) []alternative {
+	absent := unknown
+	if argument == "region_name" {
+		absent = []alternative{{value: value{valueNone, "None"}}}
+	}
+	for _, k := range c.keywords {
+		if k.name == argument {
+			return a.eval(k.value)
+		}
+	}
+	for _, k := range c.keywords {
+		if k.name != "" {
+			continue
+		}
+		literals, only := a.collections(k.value)
+		if !only {
+			return unknown
+		}
+		if len(literals) > 0 && !a.mayHave(literals, argument) {
+			continue
+		}
+		return a.element(k.value, []alternative{{value: value{valueString, argument}}}, absent)
+	}
+	return absent
+}
+
+// mayHave reports whether one of the dictionaries may have a key.
+func (a *analysis) mayHave(literals []node, key string) bool {
+	for _, literal := range literals {
+		chosen, known := a.at(literal, []alternative{{value: value{valueString, key}}})
+		if !known {
+			return true
+		}
+		for _, c := range chosen {
+			if !c.missing {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// otherArgument reports an argument that the sink is not known to have.
+func (a *analysis) otherArgument(c *call, names []string) string {
+	for _, k := range c.keywords {
+		if k.name != "" && !slices.Contains(names, k.name) {
+			return "the argument " + k.name + " of the call is not known"
+		}
+		if k.name != "" {
+			continue
+		}
+		literals, only := a.collections(k.value)
+		if !only {
+			return "the arguments of the call are not known"
+		}
+		for _, literal := range literals {
+			if _, _, ok := entries(literal); !ok || a.tainted[literal] {
+				return "the arguments of the call are not known"
+			}
+		}
+	}
+	return ""
+}
