@@ -47,16 +47,14 @@ type partial struct {
 	choices []choice
 }
 
-func (a *analysis) addRows(f *callee, arguments []expression) {
-	rows := []partial{{}}
-	for _, argument := range arguments {
-		given := unknown
-		if argument != nil && !a.isLiteral(argument) {
-			given = a.eval(argument)
-		}
+// combine makes rows of what each column may be, one value of each, that belong to
+// the same rows of their sources. It gives ok false for too many.
+func (a *analysis) combine(columns [][]alternative) (rows []partial, ok bool) {
+	rows = []partial{{}}
+	for _, column := range columns {
 		var longer []partial
 		for _, row := range rows {
-			for _, v := range given {
+			for _, v := range column {
 				a.step(1)
 				if choices, ok := agree(row.choices, v.choices); ok {
 					values := append(row.values[:len(row.values):len(row.values)], v.value)
@@ -65,9 +63,23 @@ func (a *analysis) addRows(f *callee, arguments []expression) {
 			}
 		}
 		if rows = longer; len(rows) > maxRows {
-			f.opaque, a.changed = true, true
-			return
+			return nil, false
 		}
+	}
+	return rows, true
+}
+
+func (a *analysis) addRows(f *callee, arguments []expression) {
+	columns := make([][]alternative, len(arguments))
+	for n, argument := range arguments {
+		if columns[n] = unknown; argument != nil && !a.isLiteral(argument) {
+			columns[n] = a.eval(argument)
+		}
+	}
+	rows, ok := a.combine(columns)
+	if !ok {
+		f.opaque, a.changed = true, true
+		return
 	}
 	for _, row := range rows {
 		key := rowKey(row.values)

@@ -168,7 +168,10 @@ func (b *binder) reading(found map[Call]int, open *problem) Reading {
 	return r
 }
 
-// The arguments of the sinks; the first three decide.
+// decidingArguments are the first of a sink's arguments, which say what it calls.
+const decidingArguments = 3
+
+// The arguments of the sinks.
 var (
 	callArguments    = []string{"service_name", "operation_name", "region_name", "params"}
 	requestArguments = []string{
@@ -183,22 +186,13 @@ func (a *analysis) sink(c *call, request bool, found map[Call]int) (reason strin
 	if request {
 		names = requestArguments
 	}
-	rows := []partial{{}}
-	for _, argument := range names[:3] {
-		given := a.sinkArgument(c, argument)
-		var longer []partial
-		for _, row := range rows {
-			for _, v := range given {
-				a.step(1)
-				if choices, ok := agree(row.choices, v.choices); ok {
-					values := append(row.values[:len(row.values):len(row.values)], v.value)
-					longer = append(longer, partial{values, choices})
-				}
-			}
-		}
-		if rows = longer; len(rows) > maxRows {
-			return "the call has more combinations than can be followed"
-		}
+	columns := make([][]alternative, 0, decidingArguments)
+	for _, argument := range names[:decidingArguments] {
+		columns = append(columns, a.sinkArgument(c, argument))
+	}
+	rows, ok := a.combine(columns)
+	if !ok {
+		return "the call has more combinations than can be followed"
 	}
 	for _, row := range rows {
 		one := Call{Service: row.values[0].text, Operation: row.values[1].text, Request: request}
