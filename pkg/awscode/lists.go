@@ -92,7 +92,8 @@ var modules = map[string]map[string]bool{
 	),
 	"textwrap": set("dedent", "fill", "indent", "shorten", "wrap"),
 	"time": set(
-		"gmtime", "localtime", "mktime", "monotonic", "perf_counter", "sleep", "strftime", "strptime", "time", "time_ns",
+		"gmtime", "localtime", "mktime", "monotonic", "perf_counter", "sleep", "strftime", "strptime", "time",
+		"time_ns",
 	),
 	"typing": set(
 		"Any", "AsyncIterator", "Awaitable", "Callable", "Dict", "Iterable", "Iterator", "List", "Literal", "Mapping",
