@@ -131,7 +131,7 @@ func (a *analysis) innerOf(e expression, index []alternative) (found []node, onl
 type indexed struct {
 	expression expression
 	choices    []choice
-	// matched is an index that has no element.
+	// missing: there is no element at the index.
 	missing bool
 }
 

@@ -343,13 +343,12 @@ var augmentedOperators = set("+=", "-=", "*=", "/=", "//=", "%=", "@=", "&=", "|
 
 func (p *parser) expressionOrAssignment() node {
 	at := p.here()
-	bracketed := p.isOperator("(")
 	value := p.assignable()
 	t := p.peek()
 	switch {
 	case t.kind == tokenOperator && t.text == ":":
 		p.at++
-		return p.annotated(at, value, bracketed)
+		return p.annotated(at, value)
 	case t.kind == tokenOperator && augmentedOperators[t.text]:
 		switch value.(type) {
 		case *name, *attribute, *subscript:
@@ -380,13 +379,10 @@ func (p *parser) assignable() expression {
 	return p.starExpressions()
 }
 
-func (p *parser) annotated(at position, target expression, bracketed bool) node {
-	switch t := target.(type) {
-	case *name:
-		_ = bracketed // (x): int = 1 binds x all the same
-	case *attribute, *subscript:
+func (p *parser) annotated(at position, target expression) node {
+	switch target.(type) {
+	case *name, *attribute, *subscript:
 	default:
-		_ = t
 		p.fail("this cannot be annotated")
 	}
 	p.store(target)

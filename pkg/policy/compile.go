@@ -294,7 +294,7 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []stri
 	}
 	finder := &deadFinder{
 		validator: validators[0], principals: principalTypes(config.Identity.Source),
-		actions: len(m.inputs) + len([]Action{CallTool, ReadResource, GetPrompt}), left: maxProbes,
+		actions: len(m.inputs) + builtInActions, left: maxProbes,
 	}
 	for _, p := range s.policies {
 		err := validatePolicy(validators[0], p)

@@ -39,6 +39,10 @@ const (
 	GetPrompt    Action = "GetPrompt"
 )
 
+// builtInActions is how many there are beside those of tools: CallTool, ReadResource
+// and GetPrompt.
+const builtInActions = 3
+
 // IsReservedTool tells tool names that are those of built-in actions: a policy
 // on the action would decide on the tool too, so such tools are always denied.
 func IsReservedTool(name string) bool {

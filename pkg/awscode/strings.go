@@ -1,0 +1,96 @@
+package awscode
+
+import "strings"
+
+// strings reads adjacent literals, which are one.
+func (p *parser) strings() expression {
+	at := p.here()
+	var parts []expression
+	bytes, text := false, false
+	for {
+		switch t := *p.peek(); t.kind {
+		case tokenString:
+			p.at++
+			bytes, text = bytes || t.bytes, text || !t.bytes
+			parts = append(parts, literal(&t))
+			continue
+		case tokenFStringStart:
+			p.at++
+			text = true
+			parts = append(parts, p.fstring()...)
+			p.need(tokenFStringEnd, "the end of an f-string")
+			continue
+		}
+		break
+	}
+	if bytes && text {
+		p.fail("bytes and text in one literal")
+	}
+	var whole strings.Builder
+	for _, part := range parts {
+		c, ok := part.(*constant)
+		if !ok || c.kind != constantString {
+			return &formatted{at, parts}
+		}
+		whole.WriteString(c.text)
+	}
+	if bytes {
+		return &constant{at, constantOther, ""}
+	}
+	return &constant{at, constantString, whole.String()}
+}
+
+func literal(t *token) expression {
+	kind := constantString
+	if t.bytes || t.opaque {
+		kind = constantOther
+	}
+	return &constant{position{t.line}, kind, t.text}
+}
+
+// fstring reads literal text and fields, up to the end of the string or of the
+// format specification in which they stand.
+func (p *parser) fstring() []expression {
+	p.enter()
+	defer p.leave()
+	var parts []expression
+	for {
+		switch t := *p.peek(); {
+		case t.kind == tokenFStringMiddle:
+			p.at++
+			parts = append(parts, literal(&t))
+		case t.kind == tokenOperator && t.text == "{":
+			p.at++
+			parts = append(parts, p.replacement(position{t.line}))
+		default:
+			return parts
+		}
+	}
+}
+
+func (p *parser) replacement(at position) expression {
+	r := &replacement{position: at, plain: true}
+	if p.isKeyword("yield") {
+		r.value = p.yield()
+	} else {
+		r.value = p.starExpressions()
+	}
+	if p.operator("=") {
+		r.plain = false
+	}
+	if p.operator("!") {
+		switch conversion := p.nameText(); conversion {
+		case "s":
+		case "r", "a":
+			r.plain = false
+		default:
+			p.fail("a conversion that is none of !s, !r, !a")
+		}
+	}
+	if p.operator(":") {
+		r.spec = p.fstring()
+		r.plain = false
+	}
+	p.needOperator("}")
+	return r
+}
