@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	// Roots for images that have none of their own.
@@ -193,7 +192,8 @@ func explainCommand() *cobra.Command {
 	flags.StringVar(&o.configDir, "config", "", "directory with the auth-config")
 	flags.StringVar(&o.tokenFile, "token", "", "file with the caller's token, - for standard input")
 	flags.StringVar(&o.tool, "tool", "", "a tool to decide on")
-	flags.StringVar(&o.arguments, "arguments", "", "the tool's arguments, a JSON object")
+	flags.StringVar(&o.arguments, "arguments", "", "the tool's arguments: a JSON object, or @ and a file with "+
+		"one, or with the script of a tool that takes one")
 	flags.StringVar(&o.upstream, "upstream", "", "the upstream that has the tool; default the first")
 	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
 	must(command.MarkFlagRequired("config"))
@@ -237,6 +237,10 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	arguments, err := explain.Arguments(config, o.upstream, o.tool, o.arguments)
+	if err != nil {
+		return nil, fmt.Errorf("--arguments: %w", err)
+	}
 	client, err := liveconfig.NewClient(config.CA, os.Getenv("AWS_CA_BUNDLE"))
 	if err != nil {
 		return nil, err
@@ -244,7 +248,7 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
 	defer cancel()
 	answer, err := explain.Explain(ctx, explain.Question{
-		Config: config, Token: token, Tool: o.tool, Arguments: jsontext.Value(o.arguments), Upstream: o.upstream,
+		Config: config, Token: token, Tool: o.tool, Arguments: arguments, Upstream: o.upstream,
 		Client: client,
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func rootCommand() *cobra.Command {
 		Use: "webhook", Short: "Inject the Countersign sidecar into Pods", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), injectCommand(), validateCommand(), iamCommand())
+	root.AddCommand(serveCommand(), injectCommand(), validateCommand(), iamCommand(), scriptCommand())
 	return root
 }
 
@@ -277,6 +277,24 @@ func iamCommand() *cobra.Command {
 	flags.StringVar(&issuer, "issuer", "", "the cluster's issuer URL; required with identity.source serviceAccount")
 	flags.StringVarP(&output, "output", "o", "json", "json, shell, terraform or cloudformation")
 	must(command.MarkFlagRequired("filename"))
+	return command
+}
+
+func scriptCommand() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use: "script FILE", Short: "Tell what a script for AWS's MCP server can do: its calls, their IAM actions, what " +
+			"cannot be read and why, and the session policy it would be sent with",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			form, err := format(output, commands.FormatText, commands.FormatJSON)
+			if err != nil {
+				return err
+			}
+			return commands.Script(args[0], form, c.InOrStdin(), c.OutOrStdout())
+		},
+	}
+	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return command
 }
 

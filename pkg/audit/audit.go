@@ -53,8 +53,44 @@ type Record struct {
 	Status            int
 	Duration          time.Duration
 	UpstreamRequestID string
+	// AWS is what a call's script does, nil for calls without one.
+	AWS *AWS
 	// Arguments is JSON; it is written only when the config asks for it.
 	Arguments jsontext.Value
+}
+
+// AWS is what a script does to AWS.
+type AWS struct {
+	// Calls and Actions are as far as they are known; Reason says what is not.
+	Calls    []string
+	Actions  []string
+	Complete bool
+	Reason   string
+	// Session is "script" for a session of its own, else "role"; empty where nothing
+	// was sent. AccessKeyID is that of the credential.
+	Session     string
+	AccessKeyID string
+	// Unseen are the calls that AWS says it made and that are not among Calls, and
+	// Stopped those that the session policy stopped.
+	Unseen  []string
+	Stopped []string
+}
+
+// maxListed bounds each list of a script in a record.
+const maxListed = 100
+
+func (a *AWS) append(b []byte) []byte {
+	b = strconv.AppendBool(append(b, `,"aws":{"complete":`...), a.Complete)
+	b = appendField(b, "reason", a.Reason)
+	for _, l := range [...]struct {
+		name   string
+		values []string
+	}{{"calls", a.Calls}, {"actions", a.Actions}, {"unseen", a.Unseen}, {"stopped", a.Stopped}} {
+		b = appendList(b, l.name, l.values[:min(len(l.values), maxListed)])
+	}
+	b = appendField(b, "session", a.Session)
+	b = appendField(b, "accessKeyId", a.AccessKeyID)
+	return append(b, '}')
 }
 
 // Log writes records to one writer.
@@ -114,6 +150,9 @@ func (r *Record) append(b []byte) []byte {
 	b = append(b, `,"durationMs":`...)
 	b = strconv.AppendFloat(b, float64(r.Duration.Microseconds())/1000, 'f', -1, 64)
 	b = appendField(b, "upstreamRequestId", r.UpstreamRequestID)
+	if r.AWS != nil {
+		b = r.AWS.append(b)
+	}
 	b = r.appendArguments(b)
 	return append(b, "}\n"...)
 }

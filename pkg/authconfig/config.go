@@ -53,6 +53,9 @@ type Upstream struct {
 	Guardrail Guardrail
 	// ScopeSource says where region and service come from.
 	ScopeSource ScopeSource
+	// Scripts are the tools that take a script for AWS's MCP server.
+	Scripts        []Script
+	ScriptSessions ScriptSessions
 	// ClientSessions lets clients choose session ids, as AgentCore runtimes do.
 	ClientSessions bool
 	// Meta is set in params._meta of every request.
@@ -78,6 +81,26 @@ type Headers struct {
 	Allow map[string]bool
 	Set   map[string]string
 }
+
+// Script is a tool whose argument is a script that calls AWS.
+type Script struct {
+	Tool     string
+	Argument string
+}
+
+// ScriptSessions says which scripts get a session of their own, which can do what
+// the script was read to do and nothing else.
+type ScriptSessions string
+
+// The choices.
+const (
+	// ScriptSessionsAuto: those that would not be allowed if they could not be read.
+	ScriptSessionsAuto ScriptSessions = "auto"
+	// ScriptSessionsExact: all; one that cannot be read is denied.
+	ScriptSessionsExact ScriptSessions = "exact"
+	// ScriptSessionsRole: none; the role's session serves.
+	ScriptSessionsRole ScriptSessions = "role"
+)
 
 // Guardrail selects what STS is asked to add to every role session.
 type Guardrail string

@@ -66,6 +66,12 @@ func isManagedByAWS(host string) bool {
 	return strings.HasSuffix(strings.ToLower(host), ".api.aws")
 }
 
+// isAWSMCP tells AWS's MCP server, whose one tool for all of AWS takes a script.
+func isAWSMCP(host string) bool {
+	_, service := inferScope(host)
+	return service == "aws-mcp" && isManagedByAWS(host)
+}
+
 // isLoopback tells hosts for which plain HTTP is accepted.
 func isLoopback(u *url.URL) bool {
 	host := u.Hostname()

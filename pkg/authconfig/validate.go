@@ -259,6 +259,11 @@ func (v *validator) upstream(path string, wire *wireUpstream) Upstream {
 		u.Region = orEmpty(u.Region, region)
 		u.Service = orEmpty(u.Service, service)
 	}
+	u.Scripts = v.scripts(path+".scripts", wire.Scripts, ok && isAWSMCP(parsed.Hostname()))
+	u.ScriptSessions = oneOf(
+		v, path+".scriptSessions", wire.ScriptSessions,
+		ScriptSessionsAuto, ScriptSessionsAuto, ScriptSessionsExact, ScriptSessionsRole,
+	)
 	u.ClientSessions = wire.ClientSessions
 	u.Meta = v.meta(path+".meta", wire.Meta)
 	u.Headers = v.headers(path+".headers", &wire.Headers)
@@ -276,6 +281,37 @@ func (v *validator) upstream(path string, wire *wireUpstream) Upstream {
 	}
 	u.Guardrail = oneOf(v, path+".guardrail", wire.Guardrail, fallback, GuardrailMCPOnly, GuardrailNone)
 	return u
+}
+
+// maxScripts bounds the tools of one upstream that take scripts.
+const maxScripts = 16
+
+// scripts are those written, or those that AWS's MCP server is known to have.
+func (v *validator) scripts(path string, wire *[]wireScript, isAWSMCP bool) []Script {
+	switch {
+	case wire == nil && isAWSMCP:
+		return []Script{{Tool: "aws___run_script", Argument: "code"}}
+	case wire == nil:
+		return nil
+	case len(*wire) > maxScripts:
+		v.failf(path, "has more than %d entries", maxScripts)
+		return nil
+	}
+	var scripts []Script
+	for i, w := range *wire {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if w.Tool == "" {
+			v.failf(at+".tool", "is required")
+		}
+		if w.Argument == "" {
+			v.failf(at+".argument", "is required")
+		}
+		if slices.ContainsFunc(scripts, func(s Script) bool { return s.Tool == w.Tool }) {
+			v.failf(at+".tool", "%q is there twice", clip(w.Tool))
+		}
+		scripts = append(scripts, Script{Tool: w.Tool, Argument: w.Argument})
+	}
+	return scripts
 }
 
 func isDotSegment(s string) bool {

@@ -27,9 +27,17 @@ type wireUpstream struct {
 	Service   string `yaml:"service"`
 	Guardrail string `yaml:"guardrail"`
 
+	Scripts        *[]wireScript `yaml:"scripts"`
+	ScriptSessions string        `yaml:"scriptSessions"`
+
 	ClientSessions bool              `yaml:"clientSessions"`
 	Meta           map[string]string `yaml:"meta"`
 	Headers        wireHeaders       `yaml:"headers"`
+}
+
+type wireScript struct {
+	Tool     string `yaml:"tool"`
+	Argument string `yaml:"argument"`
 }
 
 type wireHeaders struct {

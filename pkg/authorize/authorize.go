@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/awsscript"
 	"github.com/countersign-io/countersign/pkg/mcp"
 	"github.com/countersign-io/countersign/pkg/policy"
 )
@@ -24,6 +26,8 @@ const (
 	ReasonNoPolicies Reason = "noPolicies"
 	// ReasonMethod: policies know nothing of the method.
 	ReasonMethod Reason = "method"
+	// ReasonScript: the script cannot be read, and scriptSessions is exact.
+	ReasonScript Reason = "script"
 )
 
 // EveryToolAllowed is how programs say that an auth-config has no policies.
@@ -63,6 +67,13 @@ type Decision struct {
 	// why, where that is the reason of a denial.
 	Argument      string
 	ArgumentFault string
+	// Script is what the call's script does, nil for calls without one.
+	Script *awsscript.Effects
+	// Narrow: the call gets a session that can do what the script does and nothing
+	// else. HoldRegions: nor that in other Regions than the script's, since policies
+	// decide on them.
+	Narrow      bool
+	HoldRegions bool
 }
 
 // Passes reports whether the message may go on.
@@ -72,10 +83,13 @@ func (d *Decision) Passes() bool { return d.Allowed || d.NotEnforced }
 // concurrent use.
 type Authorizer struct {
 	policies *policy.Set
+	scripts  scripts
 }
 
 // New makes an Authorizer; without policies (nil) every tool is allowed.
-func New(policies *policy.Set) *Authorizer { return &Authorizer{policies: policies} }
+func New(policies *policy.Set, upstreams []authconfig.Upstream) *Authorizer {
+	return &Authorizer{policies: policies, scripts: scriptsOf(upstreams)}
+}
 
 // Declare gives a principal the claims that the auth-config declares for policies.
 func (a *Authorizer) Declare(p *policy.Principal, claims map[string]any) {
@@ -114,6 +128,19 @@ func (a *Authorizer) Decide(ctx context.Context, r Request) Decision {
 			return Decision{Reason: ReasonReserved}
 		}
 	}
+	if script := a.scripts.of(r.Server, subjects); script != nil {
+		return a.decideScript(ctx, &r, subjects, script)
+	}
+	return a.decide(ctx, &r, subjects, nil)
+}
+
+// decide gives the decision on a message; effects are those of its script.
+func (a *Authorizer) decide(
+	ctx context.Context,
+	r *Request,
+	subjects []mcp.Subject,
+	effects *awsscript.Effects,
+) Decision {
 	if a.policies == nil {
 		d := Decision{Allowed: true}
 		for i := range subjects {
@@ -126,11 +153,16 @@ func (a *Authorizer) Decide(ctx context.Context, r Request) Decision {
 	if !r.Message.IsKnown() {
 		return Decision{Reason: ReasonMethod, NotEnforced: a.policies.LogOnly()}
 	}
-	return a.ask(ctx, &r, subjects)
+	return a.ask(ctx, r, subjects, effects)
 }
 
 // ask puts the question to the policies, once for each subject.
-func (a *Authorizer) ask(ctx context.Context, r *Request, subjects []mcp.Subject) Decision {
+func (a *Authorizer) ask(
+	ctx context.Context,
+	r *Request,
+	subjects []mcp.Subject,
+	effects *awsscript.Effects,
+) Decision {
 	result := Decision{Allowed: true}
 	for i := range subjects {
 		action := actions[subjects[i].Kind]
@@ -142,7 +174,7 @@ func (a *Authorizer) ask(ctx context.Context, r *Request, subjects []mcp.Subject
 		if subjects[i].AnyArguments {
 			said = a.policies.DecideWithAnyArguments(ctx, question)
 		} else {
-			question.Arguments = r.Message.Params.Arguments
+			question.Arguments, question.Script = r.Message.Params.Arguments, effects
 			said = a.policies.Decide(question)
 		}
 		result.Reason = ReasonPolicy
@@ -163,7 +195,12 @@ func (a *Authorizer) ask(ctx context.Context, r *Request, subjects []mcp.Subject
 // never no where something is.
 func (a *Authorizer) CouldAllow(ctx context.Context, caller Caller, kind mcp.SubjectKind, name string) bool {
 	action := actions[kind]
-	return action == "" || a.ShowsAll() || a.policies.CouldAllow(ctx, caller.question(action, name)).Allowed
+	if action == "" || a.ShowsAll() {
+		return true
+	}
+	question := caller.question(action, name)
+	question.TakesScript = kind == mcp.SubjectTool && a.scripts.find(caller.Server, name) != nil
+	return a.policies.CouldAllow(ctx, question).Allowed
 }
 
 // CouldReadTemplate reports whether some resource of the server, with whatever

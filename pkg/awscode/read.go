@@ -9,8 +9,6 @@
 // parser.go, compound.go, pattern.go, expression.go and strings.go the tree of ast.go; bind.go finds scopes
 // and bindings, capability.go whatever lists.go does not allow; value.go, text.go,
 // collection.go and function.go follow values into the calls.
-//
-// Nothing asks it yet: decisions on aws___run_script do not look into the script.
 package awscode
 
 import (
@@ -42,19 +40,49 @@ type Call struct {
 	Region string
 	// Request: it is one of make_request.
 	Request bool
+	// parameters are the names in params, each between commas, or anyParameter.
+	parameters string
 	// Line is the first line, from 1, on which a call of it begins.
 	Line int
 }
+
+// anyParameter is for a call whose params are not known.
+const anyParameter = "*"
+
+// MayHave reports whether the call may have a parameter, which is a member of params.
+func (c *Call) MayHave(parameter string) bool {
+	return c.parameters == anyParameter || strings.Contains(c.parameters, ","+parameter+",")
+}
+
+// Cause classes the reasons for which a script is incomplete.
+type Cause string
+
+// The causes.
+const (
+	// CauseText: it is too long, or no text.
+	CauseText Cause = "text"
+	// CauseSyntax: it does not parse.
+	CauseSyntax Cause = "syntax"
+	// CauseCapability: it uses what is on none of the lists of what is read.
+	CauseCapability Cause = "capability"
+	// CauseValue: the service, the operation or an argument of a call is not known.
+	CauseValue Cause = "value"
+	// CauseSteps: there is more to follow than is followed.
+	CauseSteps Cause = "steps"
+)
 
 // Reading is what a script can do.
 type Reading struct {
 	// Calls are sorted, each once.
 	Calls []Call
-	// Complete: the script can make no other call. Otherwise Reason says why that
-	// cannot be said, and Line where, from 1.
+	// Complete: the script can make no other call. Otherwise Cause and Reason say
+	// why that cannot be said, and Line where, from 1.
 	Complete bool
+	Cause    Cause
 	Reason   string
 	Line     int
+	// Steps is how many values were followed; see maxSteps.
+	Steps int
 }
 
 // Read reads a script. It never fails: what it cannot read is incomplete.
@@ -66,7 +94,7 @@ func Read(code string) Reading {
 	source := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(code, "\ufeff"))
 	body, failure := parse(source, MaxDepth)
 	if failure != nil {
-		return Reading{Line: failure.line, Reason: "the script does not parse: " + failure.message}
+		return Reading{Line: failure.line, Cause: CauseSyntax, Reason: "the script does not parse: " + failure.message}
 	}
 	b := newBinder()
 	b.bind(body)
@@ -80,11 +108,11 @@ func Read(code string) Reading {
 func readable(code string) (Reading, bool) {
 	switch {
 	case len(code) > MaxBytes:
-		return Reading{Line: 1, Reason: "the script is longer than 256 KiB"}, false
+		return Reading{Line: 1, Cause: CauseText, Reason: "the script is longer than 256 KiB"}, false
 	case !utf8.ValidString(code):
-		return Reading{Line: 1, Reason: "the script is not UTF-8"}, false
+		return Reading{Line: 1, Cause: CauseText, Reason: "the script is not UTF-8"}, false
 	case strings.ContainsRune(code, 0):
-		return Reading{Line: 1, Reason: "the script has a NUL"}, false
+		return Reading{Line: 1, Cause: CauseText, Reason: "the script has a NUL"}, false
 	}
 	rest := code
 	for line := 1; line <= 2; line++ {
@@ -93,7 +121,9 @@ func readable(code string) (Reading, bool) {
 			end = len(rest)
 		}
 		if declaresOtherEncoding(rest[:end]) {
-			return Reading{Line: line, Reason: "the script declares an encoding other than UTF-8"}, false
+			return Reading{
+				Line: line, Cause: CauseText, Reason: "the script declares an encoding other than UTF-8",
+			}, false
 		}
 		if strings.HasPrefix(rest[end:], "\r\n") {
 			end++
@@ -132,9 +162,9 @@ func (b *binder) read() (r Reading) {
 			if _, ok := e.(tooMuch); !ok {
 				panic(e)
 			}
-			b.report(1, "the script has more than can be followed")
-			r = b.reading(found, nil)
+			r = b.reading(found, &problem{1, CauseSteps, "the script has more than can be followed"})
 		}
+		r.Steps = a.steps
 	}()
 	a.solve(func() {
 		found, open = map[Call]int{}, nil
@@ -142,7 +172,7 @@ func (b *binder) read() (r Reading) {
 			if n, ok := c.function.(*name); ok && (n.id == sinkCall || n.id == sinkRequest) {
 				reason := a.sink(c, n.id == sinkRequest, found)
 				if reason != "" && (open == nil || c.at() < open.line) {
-					open = &problem{c.at(), reason}
+					open = &problem{c.at(), CauseValue, reason}
 				}
 			}
 		}
@@ -158,11 +188,11 @@ func (b *binder) reading(found map[Call]int, open *problem) Reading {
 	}
 	slices.SortFunc(r.Calls, func(x, y Call) int {
 		return cmp.Or(cmp.Compare(x.Service, y.Service), cmp.Compare(x.Operation, y.Operation),
-			cmp.Compare(x.Region, y.Region))
+			cmp.Compare(x.Region, y.Region), cmp.Compare(x.parameters, y.parameters))
 	})
 	for _, p := range []*problem{open, b.problem} {
 		if p != nil && (r.Complete || p.line < r.Line) {
-			r.Complete, r.Reason, r.Line = false, p.reason, p.line
+			r.Complete, r.Cause, r.Reason, r.Line = false, p.cause, p.reason, p.line
 		}
 	}
 	return r
@@ -190,12 +220,15 @@ func (a *analysis) sink(c *call, request bool, found map[Call]int) (reason strin
 	for _, argument := range names[:decidingArguments] {
 		columns = append(columns, a.sinkArgument(c, argument))
 	}
+	parameters := a.parameters(c)
 	rows, ok := a.combine(columns)
 	if !ok {
 		return "the call has more combinations than can be followed"
 	}
 	for _, row := range rows {
-		one := Call{Service: row.values[0].text, Operation: row.values[1].text, Request: request}
+		one := Call{
+			Service: row.values[0].text, Operation: row.values[1].text, Request: request, parameters: parameters,
+		}
 		if request {
 			one.Operation = strings.ToUpper(one.Operation)
 		}
@@ -218,6 +251,36 @@ func (a *analysis) sink(c *call, request bool, found map[Call]int) (reason strin
 		reason = a.otherArgument(c, names)
 	}
 	return reason
+}
+
+// parameters gives the names in params where a dictionary stands there, and anyParameter
+// where it is anything else.
+func (a *analysis) parameters(c *call) string {
+	names := ","
+	for _, k := range c.keywords {
+		switch {
+		case k.name == "":
+			return anyParameter
+		case k.name != "params":
+			continue
+		}
+		if none, ok := k.value.(*constant); ok && none.kind == constantNone {
+			continue
+		}
+		keys, _, known := entries(k.value)
+		if !known || !a.isLiteral(k.value) {
+			return anyParameter
+		}
+		for _, key := range keys {
+			for _, v := range a.eval(key) {
+				if v.value.kind != valueString {
+					return anyParameter
+				}
+				names += v.value.text + ","
+			}
+		}
+	}
+	return names
 }
 
 // sinkArgument gives the values of an argument, given by name or in **x. A

@@ -143,12 +143,14 @@ type binder struct {
 // problem says why a script is incomplete.
 type problem struct {
 	line   int
+	cause  Cause
 	reason string
 }
 
+// report notes something that is on none of the lists.
 func (b *binder) report(line int, reason string) {
 	if b.problem == nil || line < b.problem.line {
-		b.problem = &problem{line, reason}
+		b.problem = &problem{line, CauseCapability, reason}
 	}
 }
 

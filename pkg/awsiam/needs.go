@@ -158,7 +158,3 @@ func (o *Operation) finish() {
 		o.Secret = o.Secret || secretActions[a.Name]
 	}
 }
-
-// UsesKMS reports whether a service encrypts with keys of KMS that a caller must
-// be allowed to use. Every service may but KMS itself, whose actions say so.
-func UsesKMS(o *Operation) bool { return o.Service != "kms" }

@@ -38,7 +38,7 @@ func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 	}
 	config := &Compiled{Config: parsed}
 	policies, warnings, more := policy.Compile(parsed, pod)
-	config.Authorizer, config.Warnings = authorize.New(policies), warnings
+	config.Authorizer, config.Warnings = authorize.New(policies, parsed.Upstreams), warnings
 	config.ParamHeaders = policy.ParamHeaders(parsed.Tools)
 	errs = append(errs, more...)
 	config.Roles, more = rolemap.Compile(&parsed.AWSSTS, policies.NamesGroups())

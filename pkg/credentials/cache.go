@@ -38,6 +38,12 @@ const (
 	// of its life, at most minimumLeft, is left.
 	refreshAhead = 5 * time.Minute
 	minimumLeft  = 10 * time.Second
+	// narrowedLeft is what a narrowed session must have left: a script goes on with
+	// it for minutes. It is at most half of a session's life. Nobody knows whether
+	// the same set will be asked for again, so it is not renewed ahead.
+	narrowedLeft = 15 * time.Minute
+	// maxNarrowed bounds the narrowed sessions of one token.
+	maxNarrowed = 8
 )
 
 // WebIdentity is the token that is exchanged.
@@ -54,6 +60,8 @@ type RoleSession struct {
 	Policy     string
 	PolicyARNs []string
 	Region     string
+	// Narrowed: Policy holds the session to what one script does; see Narrow.
+	Narrowed bool
 }
 
 // Exchanger makes a credential of a token; errors are *Error.
@@ -61,9 +69,10 @@ type Exchanger interface {
 	Exchange(ctx context.Context, token string, session *RoleSession) (aws.Credentials, error)
 }
 
-// Observer is told of each exchange; result is "success" or a Kind.
+// Observer is told of each exchange; result is "success" or a Kind, narrowed whether
+// it was for the session of one script.
 type Observer interface {
-	Exchanged(result string, took time.Duration)
+	Exchanged(result string, took time.Duration, narrowed bool)
 }
 
 // ErrRenewedRecently says that AWS refuses a credential that is fresh from STS.
@@ -100,6 +109,7 @@ type Cache struct {
 	exchanger Exchanger
 	observer  Observer
 	entries   *lru.Cache[Key, *entry]
+	narrowed  narrowedKeys
 	// slots bounds exchanges under way.
 	slots chan struct{}
 	now   func() time.Time
@@ -129,7 +139,7 @@ func NewCache(exchanger Exchanger, observer Observer) *Cache {
 	}
 	return &Cache{
 		exchanger: exchanger, observer: observer, entries: entries,
-		slots: make(chan struct{}, maxExchanges), now: time.Now,
+		slots: make(chan struct{}, maxExchanges), narrowed: newNarrowedKeys(), now: time.Now,
 	}
 }
 
@@ -142,6 +152,9 @@ func (c *Cache) Len() int { return c.entries.Len() }
 // is an *Error, or ctx's.
 func (c *Cache) Get(ctx context.Context, key Key, token WebIdentity, session *RoleSession) (aws.Credentials, error) {
 	e := c.entry(key)
+	if session.Narrowed {
+		c.keepFew(key, token)
+	}
 	e.mu.Lock()
 	now := c.now()
 	if now.Before(e.unusableAt) {
@@ -208,6 +221,10 @@ func (c *Cache) start(ctx context.Context, e *entry, token WebIdentity, session 
 		defer e.mu.Unlock()
 		e.done = nil
 		e.settle(credential, err, begun, c.now())
+		if session.Narrowed && err == nil {
+			e.unusableAt = credential.Expires.Add(-min(narrowedLeft, credential.Expires.Sub(begun)/2))
+			e.refreshAt = e.unusableAt
+		}
 	}()
 }
 
@@ -245,15 +262,18 @@ func (c *Cache) exchange(ctx context.Context, token WebIdentity, session *RoleSe
 			err,
 		)
 	}
-	c.observer.Exchanged(result, c.now().Sub(begun))
+	c.observer.Exchanged(result, c.now().Sub(begun), session.Narrowed)
 	return credential, err
 }
+
+// rememberedKinds are the refusals that the same request would get again.
+var rememberedKinds = map[Kind]bool{KindAccessDenied: true, KindInvalidToken: true, KindPolicyTooLarge: true}
 
 func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Time) {
 	if err != nil {
 		e.failure, e.failureUntil, e.nextRefresh = err, now, now.Add(refreshPause)
 		var failed *Error
-		if errors.As(err, &failed) && (failed.Kind == KindAccessDenied || failed.Kind == KindInvalidToken) {
+		if errors.As(err, &failed) && rememberedKinds[failed.Kind] {
 			e.failureUntil = now.Add(failureMemory)
 		}
 		return

@@ -38,7 +38,7 @@ type results struct {
 	all []string
 }
 
-func (r *results) Exchanged(result string, _ time.Duration) {
+func (r *results) Exchanged(result string, _ time.Duration, _ bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, result)

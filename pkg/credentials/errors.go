@@ -26,6 +26,8 @@ const (
 	KindIdentityProvider Kind = "identity_provider"
 	// KindUnavailable: STS or the identity provider cannot answer now.
 	KindUnavailable Kind = "unavailable"
+	// KindPolicyTooLarge: the session policies are larger than STS packs.
+	KindPolicyTooLarge Kind = "policy_too_large"
 	// KindOther: anything else; somebody has to look at it.
 	KindOther Kind = "error"
 )
@@ -59,6 +61,8 @@ func kindOf(err error) Kind {
 	switch {
 	case code == "AccessDenied":
 		return KindAccessDenied
+	case code == "PackedPolicyTooLarge":
+		return KindPolicyTooLarge
 	case code == "InvalidIdentityToken":
 		return kindOfInvalidToken(strings.ToLower(api.ErrorMessage()))
 	case code == "ExpiredToken":

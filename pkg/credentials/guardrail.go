@@ -31,22 +31,18 @@ const allowAll = `{"Effect":"Allow","Action":"*","Resource":"*"}`
 // where no other session policy narrows the role.
 func SessionPolicy(guardrail authconfig.Guardrail, own string, policyARNs []string) (string, error) {
 	if own != "" {
-		if _, err := withGuardrail(own, false); err != nil {
+		if _, err := withStatements(own, false, DenyOutsideMCP); err != nil {
 			return "", err
 		}
 	}
 	policy := own
 	if guardrail == authconfig.GuardrailMCPOnly {
 		var err error
-		if policy, err = withGuardrail(own, len(policyARNs) > 0); err != nil {
+		if policy, err = withStatements(own, len(policyARNs) > 0, DenyOutsideMCP); err != nil {
 			return "", err
 		}
 	}
-	length := len([]rune(policy))
-	for _, arn := range policyARNs {
-		length += len(arn)
-	}
-	if length > maxPolicyLength {
+	if length := policyLength(policy, policyARNs); length > maxPolicyLength {
 		return "", fmt.Errorf(
 			"inline session policy (guardrail included) and policyArns have %d characters; STS takes %d",
 			length,
@@ -56,12 +52,22 @@ func SessionPolicy(guardrail authconfig.Guardrail, own string, policyARNs []stri
 	return policy, nil
 }
 
-func withGuardrail(own string, hasARNs bool) (string, error) {
+// policyLength is what STS counts, in characters.
+func policyLength(policy string, policyARNs []string) int {
+	length := len([]rune(policy))
+	for _, arn := range policyARNs {
+		length += len(arn)
+	}
+	return length
+}
+
+// withStatements appends statements that deny to a policy.
+func withStatements(own string, hasARNs bool, added string) (string, error) {
 	switch {
 	case own == "" && hasARNs:
-		return `{"Version":"2012-10-17","Statement":[` + DenyOutsideMCP + `]}`, nil
+		return `{"Version":"2012-10-17","Statement":[` + added + `]}`, nil
 	case own == "":
-		return `{"Version":"2012-10-17","Statement":[` + allowAll + `,` + DenyOutsideMCP + `]}`, nil
+		return `{"Version":"2012-10-17","Statement":[` + allowAll + `,` + added + `]}`, nil
 	}
 	var document struct {
 		Version   jsontext.Value `json:"Version,omitempty"`
@@ -87,7 +93,7 @@ func withGuardrail(own string, hasARNs bool) (string, error) {
 	if statements != "" {
 		statements += ","
 	}
-	document.Statement = jsontext.Value("[" + statements + DenyOutsideMCP + "]")
+	document.Statement = jsontext.Value("[" + statements + added + "]")
 	text, err := json.Marshal(document)
 	if err != nil {
 		return "", fmt.Errorf("is not an IAM policy: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/authorize"
+	"github.com/countersign-io/countersign/pkg/awsscript"
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/mcp"
@@ -75,6 +76,8 @@ type Decision struct {
 	Reason   string   `json:"reason"`
 	Policies []string `json:"policies,omitempty"`
 	Errors   []string `json:"errors,omitempty"`
+	// Script is what the call's script does.
+	Script *awsscript.Report `json:"script,omitempty"`
 }
 
 // Explain answers. The error is about the question, not about the token.
@@ -97,7 +100,7 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	if q.Tool == "" {
 		return answer, nil
 	}
-	answer.Decision, err = explainTool(ctx, &q, caller, selection.Role.String())
+	answer.Decision, err = explainTool(ctx, &q, caller, selection)
 	return answer, err
 }
 
@@ -151,15 +154,20 @@ func (a *Answer) explainRole(config *compile.Compiled, caller *identity.Caller) 
 	return selection
 }
 
-func explainTool(ctx context.Context, q *Question, caller *identity.Caller, role string) (*Decision, error) {
-	upstream := &q.Config.Upstreams[0]
+func explainTool(
+	ctx context.Context,
+	q *Question,
+	caller *identity.Caller,
+	selection rolemap.Selection,
+) (*Decision, error) {
+	index := 0
 	if q.Upstream != "" {
-		i := slices.IndexFunc(q.Config.Upstreams, func(u authconfig.Upstream) bool { return u.Name == q.Upstream })
-		if i < 0 {
+		index = slices.IndexFunc(q.Config.Upstreams, func(u authconfig.Upstream) bool { return u.Name == q.Upstream })
+		if index < 0 {
 			return nil, fmt.Errorf("the auth-config has no upstream %q", q.Upstream)
 		}
-		upstream = &q.Config.Upstreams[i]
 	}
+	upstream := &q.Config.Upstreams[index]
 	message, err := callMessage(q.Tool, q.Arguments)
 	if err != nil {
 		return nil, err
@@ -167,12 +175,45 @@ func explainTool(ctx context.Context, q *Question, caller *identity.Caller, role
 	decision := q.Config.Authorizer.Decide(ctx, authorize.Request{Message: message, Caller: authorize.Caller{
 		Principal: q.Config.Principal(
 			caller,
-		), Server: upstream.Name, Host: upstream.URL.Hostname(), Role: role, Now: time.Now(),
+		), Server: upstream.Name, Host: upstream.URL.Hostname(), Role: selection.Role.String(), Now: time.Now(),
 	}})
-	return &Decision{
+	explained := &Decision{
 		Tool: q.Tool, Upstream: upstream.Name, Allowed: decision.Allowed, Enforced: !decision.NotEnforced,
 		Reason: why(&decision), Policies: decision.Policies, Errors: decision.Errors,
-	}, nil
+	}
+	if decision.Script != nil {
+		explained.explainScript(q.Config, index, selection, &decision)
+	}
+	return explained, nil
+}
+
+// explainScript adds what the script does, and with which session it would be sent.
+func (e *Decision) explainScript(
+	config *compile.Compiled,
+	upstream int,
+	selection rolemap.Selection,
+	d *authorize.Decision,
+) {
+	e.Script = awsscript.NewReport(d.Script)
+	if !d.Passes() || selection.Role == (authconfig.RoleARN{}) {
+		return
+	}
+	session := config.RoleSession(upstream, selection)
+	switch {
+	case !d.Narrow:
+		e.Script.Session = "that of the role"
+	default:
+		narrowed, err := config.ScriptSession(upstream, session, d)
+		if err != nil {
+			e.Allowed, e.Script.Session = false, "none: "+err.Error()
+			e.Reason = "the session policy of the script is too large"
+			return
+		}
+		session, e.Script.Session = narrowed, "one of its own"
+	}
+	if session.Policy != "" {
+		e.Script.SessionPolicy = jsontext.Value(session.Policy)
+	}
 }
 
 // why says in words what the decision rests on.
@@ -182,6 +223,8 @@ func why(d *authorize.Decision) string {
 		return "the tool bears the name of a built-in action and is always denied"
 	case authorize.ReasonNoPolicies:
 		return authorize.EveryToolAllowed
+	case authorize.ReasonScript:
+		return "the script cannot be read, and scriptSessions is exact"
 	}
 	reason := "no policy permits it"
 	switch {

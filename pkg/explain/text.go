@@ -79,6 +79,9 @@ func (d *Decision) write(line func(name, format string, args ...any)) {
 	for _, e := range d.Errors {
 		line("", "error %s", e)
 	}
+	if d.Script != nil {
+		d.Script.Lines(func(name, text string) { line(name, "%s", text) })
+	}
 }
 
 // WriteJSON writes the answer for programs.

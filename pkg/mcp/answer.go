@@ -14,6 +14,8 @@ type AnswerError struct {
 	// not empty.
 	Reason    string
 	RequestID string
+	// Script is JSON and becomes data.script where it is not empty.
+	Script jsontext.Value
 }
 
 // AppendError appends a JSON-RPC error answer. An empty id becomes null.
@@ -35,6 +37,10 @@ func AppendError(dst []byte, id jsontext.Value, e AnswerError) []byte {
 			dst = appendString(append(dst, `":`...), member.value)
 			separator = ","
 		}
+	}
+	if len(e.Script) > 0 {
+		dst = append(append(append(dst, separator...), `"script":`...), e.Script...)
+		separator = ","
 	}
 	if separator == "," {
 		dst = append(dst, '}')

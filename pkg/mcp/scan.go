@@ -20,6 +20,8 @@ const (
 	// maxCaptured is the longest task, capabilities or params that is looked at;
 	// a longer one passes unseen.
 	maxCaptured = 64 << 10
+	// maxToolResult is the longest part of a tool's result that is looked at.
+	maxToolResult = 256 << 10
 )
 
 // ErrUnreadable says that a message of the upstream cannot be parsed or could
@@ -91,6 +93,9 @@ type Answers struct {
 	Budget *HoldBudget
 	// Notes receives what is learned of the messages; it may be nil.
 	Notes AnswerNotes
+	// ToolResult is given the parts of tools' results, content and structuredContent,
+	// as JSON; nil for one that is longer than is looked at. It may be nil.
+	ToolResult func(part jsontext.Value)
 }
 
 // AnswerNotes is told what an intermediary wants to know of a server's messages.
@@ -123,6 +128,7 @@ const (
 type capture struct {
 	active bool
 	depth  int
+	limit  int
 	text   []byte
 	over   bool
 }
@@ -217,7 +223,7 @@ func (s *scanner) finish(dst []byte) ([]byte, error) {
 
 func (s *scanner) emit(dst []byte, b []byte) ([]byte, error) {
 	if s.captured.active && !s.captured.over {
-		if s.captured.over = len(s.captured.text)+len(b) > maxCaptured; !s.captured.over {
+		if s.captured.over = len(s.captured.text)+len(b) > s.captured.limit; !s.captured.over {
 			s.captured.text = append(s.captured.text, b...)
 		}
 	}
@@ -381,7 +387,7 @@ func (s *scanner) envelopeValueStart(depth int, c byte) {
 			s.inResult, s.seenResult, s.hasTTL, s.hasScope = true, 0, false, false
 		}
 	case "method", "params":
-		s.captured = capture{active: s.Notes != nil, depth: depth, text: s.captured.text[:0]}
+		s.captured = capture{active: s.Notes != nil, depth: depth, limit: maxCaptured, text: s.captured.text[:0]}
 	}
 }
 
@@ -393,7 +399,11 @@ func (s *scanner) resultValueStart(depth int) {
 	case "ttlMs":
 		s.hasTTL = true
 	case "task", "taskId", "capabilities":
-		s.captured = capture{active: true, depth: depth, text: s.captured.text[:0]}
+		s.captured = capture{active: true, depth: depth, limit: maxCaptured, text: s.captured.text[:0]}
+	case "content", "structuredContent":
+		s.captured = capture{
+			active: s.ToolResult != nil, depth: depth, limit: maxToolResult, text: s.captured.text[:0],
+		}
 	default:
 		if listOf(s.member) >= 0 {
 			s.holding, s.holdDepth = true, depth

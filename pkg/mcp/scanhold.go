@@ -42,9 +42,14 @@ func (s *scanner) captureEnd() error {
 	s.captured.active = false
 	text := jsontext.Value(s.captured.text)
 	if s.captured.over {
+		if s.member == "content" || s.member == "structuredContent" {
+			s.ToolResult(nil)
+		}
 		return nil
 	}
 	switch s.member {
+	case "content", "structuredContent":
+		s.ToolResult(bytes.Clone(text))
 	case "method":
 		s.method = unquoted(text)
 	case "params":

@@ -6,6 +6,8 @@ import (
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/batch"
+	"github.com/countersign-io/countersign/pkg/awsscript"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -23,6 +25,10 @@ type Request struct {
 	// Role is the ARN that would be used, or empty when there is none.
 	Role string
 	Now  time.Time
+	// Script is what the call's script does, nil for calls without one. TakesScript
+	// is set where the tool takes one and nothing is known of it.
+	Script      *awsscript.Effects
+	TakesScript bool
 }
 
 // Decision is the answer, with what an audit needs to know of it.
@@ -107,12 +113,19 @@ func (s *Set) inputType(r *Request) *argumentType {
 }
 
 func (s *Set) context(r *Request, input types.Value) types.Record {
-	return types.NewRecord(types.RecordMap{
+	record := types.RecordMap{
 		"input":  input,
 		"server": types.String(r.Host),
 		"role":   types.String(r.Role),
 		"pod":    s.pod,
 		"now":    types.NewDatetime(r.Now),
 		"claims": r.Principal.claims,
-	})
+	}
+	switch {
+	case r.Script != nil:
+		record[contextAWS] = scriptRecord(r.Script)
+	case r.TakesScript:
+		record[contextAWS] = batch.Ignore()
+	}
+	return types.NewRecord(record)
 }

@@ -50,7 +50,8 @@ func contextType(input, claims schemaast.RecordType) schemaast.RecordType {
 			"namespace": required(schemaast.String()), "name": required(schemaast.String()),
 			"serviceAccount": required(schemaast.String()),
 		}),
-		"now": required(schemaast.Datetime()),
+		"now":      required(schemaast.Datetime()),
+		contextAWS: {Type: scriptType(), Optional: true},
 	}
 }
 

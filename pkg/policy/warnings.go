@@ -51,7 +51,7 @@ func (s *Set) warn(upstreams []authconfig.Upstream) []string {
 			)
 		}
 	}
-	return warnings
+	return append(warnings, s.scriptWarnings()...)
 }
 
 // undeclaredArguments are names behind `context.input has` that no tool in the

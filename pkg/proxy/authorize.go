@@ -14,6 +14,9 @@ func (c *call) authorize() *failure {
 	if c.messages == nil {
 		return nil
 	}
+	if f := c.checkAlone(); f != nil {
+		return f
+	}
 	c.decisions = make([]authorize.Decision, len(c.messages.Messages))
 	var denial *failure
 	for i := range c.messages.Messages {
@@ -24,7 +27,7 @@ func (c *call) authorize() *failure {
 		}
 	}
 	if denial == nil {
-		return nil
+		return c.selectSession(&c.decisions[0])
 	}
 	for i := range c.decisions {
 		// Nothing of the batch went on.
@@ -46,9 +49,12 @@ func (c *call) decide(m *mcp.Message) (authorize.Decision, *failure) {
 		return authorize.Decision{Reason: reasonSession}, invalid("a response needs a Mcp-Session-Id")
 	}
 	decision := authorizer.Decide(c.r.Context(), authorize.Request{Caller: c.asker(), Message: m})
+	c.noteScript(&decision)
 	switch {
 	case decision.Passes():
 		return decision, nil
+	case decision.Script != nil:
+		return decision, c.scriptDenied(&decision)
 	case decision.Reason == authorize.ReasonMethod:
 		return decision, c.unknownMethod()
 	}
@@ -68,16 +74,20 @@ func (c *call) denial(m *mcp.Message, decision *authorize.Decision) *failure {
 	if subjects := m.Subjects(); len(subjects) > 0 {
 		what = string(subjects[0].Kind)
 	}
-	status := http.StatusOK
-	authorization := c.snap.Config.Authorization
-	if authorization != nil && authorization.Denial == authconfig.DenialHTTPForbidden {
-		status = http.StatusForbidden
-	}
-	f := deniedByPolicy(status, what)
+	f := deniedByPolicy(c.denialStatus(), what)
 	if decision.Argument != "" {
 		f.message = fmt.Sprintf("access denied: the argument %q %s", decision.Argument, decision.ArgumentFault)
 	}
 	return f
+}
+
+// denialStatus is the HTTP status of what policies deny.
+func (c *call) denialStatus() int {
+	authorization := c.snap.Config.Authorization
+	if authorization != nil && authorization.Denial == authconfig.DenialHTTPForbidden {
+		return http.StatusForbidden
+	}
+	return http.StatusOK
 }
 
 func (c *call) unknownMethod() *failure {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/authorize"
+	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/mcp"
@@ -34,7 +35,13 @@ type call struct {
 	version   string
 	plan      *liveconfig.Plan
 	decisions []authorize.Decision
-	span      telemetry.Span
+	script    *script
+	// role is the role session that the request is sent with.
+	role struct {
+		session *credentials.RoleSession
+		key     credentials.Key
+	}
+	span telemetry.Span
 	// signed is what the request to the upstream was signed with.
 	signed signedWith
 	// events is the answer where it is a stream of them; listens holds the

@@ -49,6 +49,7 @@ const (
 	reasonInternal    = "internal"
 	reasonGone        = "clientGone"
 	reasonBatch       = "batch"
+	reasonScriptSize  = "scriptSize"
 )
 
 // statusClientGone is nginx's code for a client that left before the answer; it
@@ -75,6 +76,8 @@ type failure struct {
 	// shown is data.reason, requestID is data.requestId.
 	shown     string
 	requestID string
+	// script is data.script, what was read of the caller's script, as JSON.
+	script jsontext.Value
 	// header are further headers of the answer.
 	header http.Header
 }
@@ -277,7 +280,7 @@ func clientGone(f *failure) *failure {
 }
 
 func (f *failure) answerError() mcp.AnswerError {
-	return mcp.AnswerError{Code: f.code, Message: f.message, Reason: f.shown, RequestID: f.requestID}
+	return mcp.AnswerError{Code: f.code, Message: f.message, Reason: f.shown, RequestID: f.requestID, Script: f.script}
 }
 
 // write sends the failure. In a batch every request gets the error.

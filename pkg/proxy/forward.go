@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -38,8 +39,7 @@ var errHeaderTimeout = errors.New("the upstream took too long to answer")
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
-	session, key := c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
-	credential, err := c.server.credentials.Get(ctx, key, c.caller.Token, session)
+	credential, err := c.server.credentials.Get(ctx, c.role.key, c.caller.Token, c.role.session)
 	if err != nil {
 		return nil, c.credentialFailure(err)
 	}
@@ -65,14 +65,13 @@ func (c *call) sendSigned(
 	header http.Header,
 	credential *aws.Credentials,
 ) (*http.Response, *failure) {
-	session, key := c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
 	answer, f := c.send(ctx, header, *credential)
 	if f != nil {
 		return nil, f
 	}
 	awsError := readAWSError(answer)
 	if awsError == badCredential {
-		renewed, err := c.server.credentials.Renew(ctx, key, c.caller.Token, session, *credential)
+		renewed, err := c.server.credentials.Renew(ctx, c.role.key, c.caller.Token, c.role.session, *credential)
 		switch {
 		case errors.Is(err, credentials.ErrRenewedRecently):
 		case err != nil:
@@ -173,6 +172,9 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 		slog.Error("a request could not be signed", "error", err)
 		return nil, internalError("internal error")
 	}
+	if c.script != nil {
+		c.script.accessKeyID = credential.AccessKeyID
+	}
 	c.signed = signedWithOf(header, c.caller.Token.Reveal())
 	begun := time.Now()
 	timer := time.AfterFunc(c.snap.Config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
@@ -218,8 +220,14 @@ func (c *call) credentialFailure(err error) *failure {
 	if errors.As(err, &failed) {
 		kind = failed.Kind
 	}
-	if kind == credentials.KindAccessDenied {
+	switch {
+	case kind == credentials.KindAccessDenied:
 		return deniedBySTS()
+	case kind == credentials.KindPolicyTooLarge && c.role.session.Narrowed:
+		c.server.options.Metrics.ScriptSession(c.upstream.Name, telemetry.ScriptSessionPacked)
+		return c.scriptTooLarge(fmt.Sprintf(
+			"STS packs the session policy of the script's %d IAM actions into more than it takes",
+			len(c.script.effects.Actions)))
 	}
 	if !c.isBearer() {
 		return unavailable("AWS credentials are unavailable right now")

@@ -45,6 +45,7 @@ func (c *call) challenge(err error, reason string) *failure {
 func (c *call) selectRole() *failure {
 	c.plan = c.snap.PlanFor(c.caller)
 	if c.plan.Err == nil {
+		c.role.session, c.role.key = c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
 		return nil
 	}
 	message := "no IAM role is mapped to this caller"

@@ -94,6 +94,7 @@ func (c *call) recordMessage(record audit.Record, m *mcp.Message, decision *auth
 	if c.snap.Config.Audit.IncludeArguments {
 		record.Arguments = m.Params.Arguments
 	}
+	record.AWS = c.script.record()
 	c.writeRecord(&record, mcp.MethodOf(m.Method).Label, tool, decision)
 }
 

@@ -127,11 +127,15 @@ func (c *call) copyHeader(answer *http.Response) {
 // answers say how the messages of this call's answer are passed.
 func (c *call) answers() mcp.Answers {
 	view := visibility{c}
-	return mcp.Answers{
+	answers := mcp.Answers{
 		Filter: view, Private: view.private(), ShowsAll: c.snap.Config.Authorizer.ShowsAll(),
 		MaxHeld: c.snap.Config.Limits.MaxFilteredBytes,
 		Budget:  c.server.heldLists, Notes: answerNotes{c},
 	}
+	if c.readsToolResult() {
+		answers.ToolResult = c.noteToolResult
+	}
+	return answers
 }
 
 // readBuffers are for answers on their way.

@@ -99,10 +99,14 @@ func (c *call) checkTasks(m *mcp.Message) *failure {
 		return nil
 	}
 	for _, subject := range m.Subjects() {
-		if id := subject.Name; subject.Kind == mcp.SubjectTask &&
-			(id == "" || len(id) > maxOwnedID || !c.server.tasks.holds(c.owned(id), c.owner())) {
+		if subject.Kind == mcp.SubjectTask && !c.holdsTask(subject.Name) {
 			return unknownTask()
 		}
 	}
-	return nil
+	return c.checkTaskArguments(m)
+}
+
+// holdsTask reports whether a task was issued to the caller.
+func (c *call) holdsTask(id string) bool {
+	return id != "" && len(id) <= maxOwnedID && c.server.tasks.holds(c.owned(id), c.owner())
 }

@@ -36,6 +36,7 @@ type Metrics struct {
 	streams          prometheus.Gauge
 	eventFields      *prometheus.CounterVec
 	emptyLists       *prometheus.CounterVec
+	scripts          scriptMetrics
 
 	tools knownTools
 }
@@ -114,7 +115,9 @@ func NewMetrics() *Metrics {
 			"upstream",
 		),
 		streams: gauge("streams_open", "Streams of GET and subscriptions/listen being served."),
+		scripts: newScriptMetrics(counter),
 	}
+	m.registry.MustRegister(m.scripts.collectors()...)
 	m.registry.MustRegister(
 		m.requests,
 		m.requestDuration,
@@ -134,9 +137,10 @@ func NewMetrics() *Metrics {
 	)
 	// Counters that never moved are worth seeing as zero.
 	for _, result := range []string{
-		"success", "access_denied", "invalid_token", "identity_provider", "unavailable", "error",
+		"success", "access_denied", "invalid_token", "identity_provider", "policy_too_large", "unavailable", "error",
 	} {
 		m.exchanges.WithLabelValues(result)
+		m.scripts.exchanges.WithLabelValues(result)
 	}
 	for _, result := range []string{"success", "refused"} {
 		m.reloads.WithLabelValues(result)
@@ -164,7 +168,10 @@ func (m *Metrics) ObserveCredentialCache(size func() int) {
 }
 
 // Exchanged implements credentials.Observer.
-func (m *Metrics) Exchanged(result string, took time.Duration) {
+func (m *Metrics) Exchanged(result string, took time.Duration, narrowed bool) {
+	if narrowed {
+		m.scripts.exchanges.WithLabelValues(result).Inc()
+	}
 	m.exchanges.WithLabelValues(result).Inc()
 	m.exchangeDuration.Observe(took.Seconds())
 }
