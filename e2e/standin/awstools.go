@@ -40,16 +40,12 @@ var awsTools = []awsTool{
 		description: "Run Python in a sandbox; AWS is reached with await call_boto3(...) and make_request(...)",
 		schema: `{"type":"object","properties":{` +
 			`"code":{"type":"string","description":"Python code to execute"}},"required":["code"]}`,
-		answer: runScript,
 	},
 	{
 		name: ToolTasks, description: "Ask how scripts are doing that run longer", readOnly: true,
 		schema: `{"type":"object","properties":{` +
 			`"task_ids":{"type":"array","items":{"type":"string"},"minItems":1,"maxItems":3},` +
 			`"poll_iteration":{"type":"integer","minimum":1}},"required":["task_ids"]}`,
-		answer: func(context.Context, *mcp.CallToolRequest, map[string]any) (any, error) {
-			return map[string]any{"tasks": []any{}}, nil
-		},
 	},
 	{
 		name: ToolPresignedURL, description: "Make URLs with which files are uploaded to S3, or downloaded",
@@ -126,7 +122,7 @@ var awsTools = []awsTool{
 // wrapped is the envelope of the tools that only know things.
 func wrapped(result any) any { return map[string]any{"content": map[string]any{"result": result}} }
 
-func addAWSTools(server *mcp.Server) {
+func (s *MCPServer) addAWSTools(server *mcp.Server) {
 	yes, no := true, false
 	for _, tool := range awsTools {
 		annotations := &mcp.ToolAnnotations{ReadOnlyHint: tool.readOnly, DestructiveHint: &yes, OpenWorldHint: &yes}
@@ -143,7 +139,7 @@ func addAWSTools(server *mcp.Server) {
 					return nil, fmt.Errorf("arguments: %w", err)
 				}
 			}
-			answer, err := tool.answer(ctx, r, arguments)
+			answer, err := s.answerTool(ctx, &tool, r, arguments)
 			if err != nil {
 				return nil, err
 			}
@@ -154,6 +150,23 @@ func addAWSTools(server *mcp.Server) {
 			return text("%s", encoded), nil
 		})
 	}
+}
+
+// answerTool gives a tool's answer. Scripts, and the tasks that long ones become, have
+// a state of their own.
+func (s *MCPServer) answerTool(
+	ctx context.Context,
+	tool *awsTool,
+	r *mcp.CallToolRequest,
+	arguments map[string]any,
+) (any, error) {
+	switch tool.name {
+	case ToolRunScript:
+		return s.runScript(ctx, r, arguments)
+	case ToolTasks:
+		return s.scripts.tell(arguments), nil
+	}
+	return tool.answer(ctx, r, arguments)
 }
 
 func presignedURLs(_ context.Context, _ *mcp.CallToolRequest, arguments map[string]any) (any, error) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -14,7 +15,8 @@ const (
 	Service = "aws-mcp"
 )
 
-// sessionHeader carries the verified role session from the check to the tools.
+// sessionHeader carries the access key of the verified role session from the check to
+// the tools.
 const sessionHeader = "Standin-Role-Session"
 
 // MCPServer is an MCP server of the official SDK behind a check of signatures.
@@ -27,7 +29,12 @@ type MCPServer struct {
 	Refused  atomic.Int64
 	// Seen is called with each request before it is checked; it may be nil.
 	Seen func(*http.Request)
+	// Account is what scripts call.
+	Account *Account
 
+	sts     *STS
+	sandbox *sandbox
+	scripts tasks
 	handler http.Handler
 	server  *httptest.Server
 }
@@ -42,6 +49,8 @@ type MCPOptions struct {
 	AWSOnly bool
 	// JSON answers with application/json instead of an event stream.
 	JSON bool
+	// TaskAfter is how long a script may take before it becomes a task; 0 is for ever.
+	TaskAfter time.Duration
 }
 
 // NewMCPServer serves on a loopback port.
@@ -54,9 +63,12 @@ func NewMCPServer(options MCPOptions) *MCPServer {
 
 // NewUnservedMCPServer is a server whose Handler is served somewhere else.
 func NewUnservedMCPServer(options MCPOptions) *MCPServer {
-	s := &MCPServer{}
+	account := NewAccount()
+	s := &MCPServer{
+		Account: account, sts: options.STS, sandbox: &sandbox{account: account}, scripts: tasks{after: options.TaskAfter},
+	}
 	server := mcp.NewServer(&mcp.Implementation{Name: "aws-standin", Version: "1"}, &mcp.ServerOptions{})
-	addAWSTools(server)
+	s.addAWSTools(server)
 	if !options.AWSOnly {
 		addTestTools(server)
 	}
@@ -74,11 +86,15 @@ func NewUnservedMCPServer(options MCPOptions) *MCPServer {
 	return s
 }
 
+// Plant leaves a Python module in the sandbox of scripts.
+func (s *MCPServer) Plant(module, code string) error { return s.sandbox.plant(module, code) }
+
 // Handler serves the endpoint, with path /mcp.
 func (s *MCPServer) Handler() http.Handler { return s.handler }
 
 // Close stops serving.
 func (s *MCPServer) Close() {
+	s.sandbox.close()
 	s.server.CloseClientConnections()
 	s.server.Close()
 }
@@ -105,7 +121,7 @@ func (s *MCPServer) verified(sts *STS, next http.Handler) http.Handler {
 				return
 			}
 			s.Verified.Add(1)
-			r.Header.Set(sessionHeader, session.RoleARN+"/"+session.Name)
+			r.Header.Set(sessionHeader, session.AccessKeyID)
 		}
 		w.Header().Set("X-Amzn-Requestid", randomHex(8))
 		next.ServeHTTP(w, r)

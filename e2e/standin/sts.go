@@ -40,6 +40,9 @@ type STS struct {
 	Life time.Duration
 	// Untrusted are roles whose trust policy lets nobody in.
 	Untrusted map[string]bool
+	// MaxPacked is how long the session policies of one request may be before STS
+	// says that they pack into too much; 0 is for any length.
+	MaxPacked int
 
 	trusted []trusted
 	server  *httptest.Server
@@ -150,6 +153,9 @@ func (s *STS) grant(r *http.Request) (session *RoleSession, status int, code, me
 	if session.Policy != "" && !json.Valid([]byte(session.Policy)) {
 		return nil, http.StatusBadRequest, "MalformedPolicyDocument", "This policy contains invalid Json"
 	}
+	if status, code, message := s.measure(session); code != "" {
+		return nil, status, code, message
+	}
 	seconds, err := strconv.Atoi(form.Get("DurationSeconds"))
 	if err != nil || seconds < 900 || seconds > 43200 {
 		return nil, http.StatusBadRequest, "ValidationError", "The requested DurationSeconds is out of range"
@@ -174,6 +180,23 @@ func (s *STS) grant(r *http.Request) (session *RoleSession, status int, code, me
 	s.granted = append(s.granted, session)
 	s.mu.Unlock()
 	return session, http.StatusOK, "", ""
+}
+
+// measure applies STS's limits of session policies.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+func (s *STS) measure(session *RoleSession) (status int, code, message string) {
+	const limit = 2048
+	length := len([]rune(session.Policy))
+	for _, arn := range session.PolicyARNs {
+		length += len(arn)
+	}
+	switch {
+	case length > limit:
+		return http.StatusBadRequest, "ValidationError", "Value at 'policy' failed to satisfy constraint"
+	case s.MaxPacked > 0 && length > s.MaxPacked:
+		return http.StatusBadRequest, "PackedPolicyTooLarge", "Packed policy consumes 101% of allotted space"
+	}
+	return 0, "", ""
 }
 
 func (s *STS) verify(ctx context.Context, token string) (subject, code, message string) {

@@ -167,7 +167,8 @@ func (n *narrowedKeys) use(token [sha256.Size]byte, key Key) (gone Key, some boo
 	}
 	keys = append(keys, key)
 	if some = len(keys) > maxNarrowed; some {
-		gone, keys = keys[0], slices.Delete(keys, 0, 1)
+		gone = keys[0]
+		keys = slices.Delete(keys, 0, 1)
 	}
 	n.byToken.Add(token, keys)
 	return gone, some
