@@ -3,10 +3,18 @@ package awscode
 import "strconv"
 
 // item is an element of a collection: an expression, a pair as .items() and
-// enumerate() give it, or neither, which is not known.
+// enumerate() give it, or neither, which is not known. choices are the rows to
+// which the collection belongs.
 type item struct {
 	expression expression
 	pair       []item
+	choices    []choice
+}
+
+// held is a collection that an expression may be, and the rows to which it belongs.
+type held struct {
+	literal node
+	choices []choice
 }
 
 // isLiteral reports whether e makes a collection whose elements stand in it.
@@ -80,10 +88,10 @@ func (a *analysis) taint(literal node) {
 
 // collections gives the literals that e may be, and reports whether it is
 // nothing else.
-func (a *analysis) collections(e expression) (found []node, only bool) {
+func (a *analysis) collections(e expression) (found []held, only bool) {
 	a.step(1)
 	if a.isLiteral(e) {
-		return []node{e}, true
+		return []held{{literal: e}}, true
 	}
 	switch e := e.(type) {
 	case *name:
@@ -93,11 +101,8 @@ func (a *analysis) collections(e expression) (found []node, only bool) {
 		}
 		only = true
 		for _, c := range l.cells {
-			a.follow(c)
-			for literal := range c.literals {
-				found = append(found, literal)
-			}
-			only = only && len(c.scalars) == 0
+			more, ok := a.collectionsOfCell(l, c)
+			found, only = append(found, more...), only && ok
 		}
 		return found, only
 	case *subscript:
@@ -111,15 +116,52 @@ func (a *analysis) collections(e expression) (found []node, only bool) {
 	return nil, false
 }
 
-func (a *analysis) innerOf(e expression, index []alternative) (found []node, only bool) {
+// collectionsOfCell gives the literals that a load of a cell may be: of an
+// iteration's target in its body those of the elements, row by row.
+func (a *analysis) collectionsOfCell(l *load, c *cell) (found []held, only bool) {
+	a.follow(c)
+	i := l.iterationOf(c)
+	if i == nil {
+		for _, literal := range c.literals {
+			found = append(found, held{literal: literal})
+		}
+		return found, len(c.scalars) == 0
+	}
+	items, known := a.items(i.iterable)
+	if !known {
+		return nil, false
+	}
+	only = true
+	for _, b := range c.bindings {
+		if b.iteration != i {
+			continue
+		}
+		for row, element := range items {
+			chosen, ok := a.selectPath(element, b.path)
+			if !ok || chosen.expression == nil || !a.isLiteral(chosen.expression) {
+				only = false
+				continue
+			}
+			if choices, ok := agree(element.choices, []choice{{i, row}}); ok {
+				found = append(found, held{chosen.expression, choices})
+			}
+		}
+	}
+	return found, only
+}
+
+func (a *analysis) innerOf(e expression, index []alternative) (found []held, only bool) {
 	outer, only := a.collections(e)
-	for _, literal := range outer {
-		chosen, known := a.at(literal, index)
+	for _, of := range outer {
+		chosen, known := a.at(of.literal, index)
 		only = only && known
 		for _, c := range chosen {
-			if a.isLiteral(c.expression) {
-				found = append(found, c.expression)
-			} else {
+			choices, ok := agree(of.choices, c.choices)
+			switch {
+			case !ok:
+			case a.isLiteral(c.expression):
+				found = append(found, held{c.expression, choices})
+			default:
 				only = false
 			}
 		}
@@ -207,22 +249,24 @@ func (a *analysis) element(e expression, index, absent []alternative) []alternat
 		return unknown
 	}
 	var all []alternative
-	for _, literal := range literals {
-		chosen, known := a.at(literal, index)
+	for _, of := range literals {
+		chosen, known := a.at(of.literal, index)
 		if !known {
 			return unknown
 		}
 		for _, c := range chosen {
+			choices, ok := agree(of.choices, c.choices)
 			switch {
+			case !ok:
 			case c.missing:
 				for _, v := range absent {
-					all = append(all, alternative{v.value, c.choices})
+					all = append(all, alternative{v.value, choices})
 				}
 			case a.isLiteral(c.expression):
 				return unknown
 			default:
 				for _, v := range a.eval(c.expression) {
-					all = append(all, alternative{v.value, c.choices})
+					all = append(all, alternative{v.value, choices})
 				}
 			}
 		}
@@ -245,23 +289,30 @@ func (a *analysis) items(e expression) (all []item, known bool) {
 	if !only {
 		return nil, false
 	}
-	for _, literal := range literals {
-		if a.tainted[literal] {
-			return nil, false
-		}
-		elements, _, ok := entries(literal)
-		if d, isDisplay := literal.(*display); isDisplay {
-			elements, ok = d.elements, !hasStar(d.elements)
-		}
+	for _, of := range literals {
+		elements, ok := a.elements(of.literal)
 		if !ok {
 			return nil, false
 		}
 		for _, element := range elements {
-			all = append(all, item{expression: element})
+			all = append(all, item{expression: element, choices: of.choices})
 		}
 	}
 	a.step(len(all))
 	return all, len(all) <= maxRows
+}
+
+// elements are those of a collection over which an iteration goes: of a dictionary
+// its keys.
+func (a *analysis) elements(literal node) ([]expression, bool) {
+	if a.tainted[literal] {
+		return nil, false
+	}
+	if d, ok := literal.(*display); ok {
+		return d.elements, !hasStar(d.elements)
+	}
+	keys, _, ok := entries(literal)
+	return keys, ok
 }
 
 func (a *analysis) itemsOfCall(c *call) ([]item, bool) {
@@ -281,7 +332,7 @@ func (a *analysis) itemsOfCall(c *call) ([]item, bool) {
 		return all, known
 	}
 	for i := range all {
-		all[i] = item{pair: []item{{}, all[i]}}
+		all[i] = item{pair: []item{{}, all[i]}, choices: all[i].choices}
 	}
 	return all, known
 }
@@ -292,12 +343,14 @@ func (a *analysis) itemsOfElement(c *call) ([]item, bool) {
 		return nil, false
 	}
 	var all []item
-	for _, literal := range literals {
-		more, known := a.items(literal)
-		if !known || a.tainted[literal] {
+	for _, of := range literals {
+		elements, ok := a.elements(of.literal)
+		if !ok {
 			return nil, false
 		}
-		all = append(all, more...)
+		for _, element := range elements {
+			all = append(all, item{expression: element, choices: of.choices})
+		}
 	}
 	return all, true
 }
@@ -312,19 +365,21 @@ func (a *analysis) itemsOfView(m *attribute, c *call) ([]item, bool) {
 		return nil, false
 	}
 	var all []item
-	for _, literal := range literals {
-		keys, values, ok := entries(literal)
-		if !ok || a.tainted[literal] {
+	for _, of := range literals {
+		keys, values, ok := entries(of.literal)
+		if !ok || a.tainted[of.literal] {
 			return nil, false
 		}
 		for n := range keys {
 			key, content := item{expression: keys[n]}, item{expression: values[n]}
 			switch m.name {
 			case "items":
-				all = append(all, item{pair: []item{key, content}})
+				all = append(all, item{pair: []item{key, content}, choices: of.choices})
 			case "keys":
+				key.choices = of.choices
 				all = append(all, key)
 			default:
+				content.choices = of.choices
 				all = append(all, content)
 			}
 		}

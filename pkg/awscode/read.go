@@ -312,9 +312,9 @@ func (a *analysis) sinkArgument(c *call, argument string) []alternative {
 }
 
 // mayHave reports whether one of the dictionaries may have a key.
-func (a *analysis) mayHave(literals []node, key string) bool {
-	for _, literal := range literals {
-		chosen, known := a.at(literal, []alternative{{value: value{valueString, key}}})
+func (a *analysis) mayHave(literals []held, key string) bool {
+	for _, of := range literals {
+		chosen, known := a.at(of.literal, []alternative{{value: value{valueString, key}}})
 		if !known {
 			return true
 		}
@@ -340,8 +340,8 @@ func (a *analysis) otherArgument(c *call, names []string) string {
 		if !only {
 			return "the arguments of the call are not known"
 		}
-		for _, literal := range literals {
-			if _, _, ok := entries(literal); !ok || a.tainted[literal] {
+		for _, of := range literals {
+			if _, _, ok := entries(of.literal); !ok || a.tainted[of.literal] {
 				return "the arguments of the call are not known"
 			}
 		}

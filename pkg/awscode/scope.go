@@ -56,7 +56,10 @@ type cell struct {
 	// What a followed name can hold so far.
 	followed bool
 	scalars  map[value]bool
-	literals map[node]bool
+	// literals are in the order in which they were found, which numbers the rows of
+	// what goes over them; holds has the same.
+	literals []node
+	holds    map[node]bool
 }
 
 // binding is one place that gives a name its values.
@@ -90,6 +93,20 @@ type load struct {
 	// iterations are those in whose bodies it is, in the scopes that run as one.
 	iterations []*iteration
 	cells      []*cell
+}
+
+// iterationOf gives the iteration of whose target c a load in its body has one row's
+// value, or nil.
+func (l *load) iterationOf(c *cell) *iteration {
+	if c.merged {
+		return nil
+	}
+	for n := len(l.iterations) - 1; n >= 0; n-- {
+		if i := l.iterations[n]; i.targets[c] && !i.rebinds[c] {
+			return i
+		}
+	}
+	return nil
 }
 
 // callee is a function, or a class as what is called to make an object of it.

@@ -102,7 +102,7 @@ func (a *analysis) solve(sinks func()) {
 func (a *analysis) follow(c *cell) {
 	if !c.followed {
 		c.followed, a.changed = true, true
-		c.scalars, c.literals = map[value]bool{}, map[node]bool{}
+		c.scalars, c.holds = map[value]bool{}, map[node]bool{}
 		a.cells = append(a.cells, c)
 	}
 }
@@ -165,11 +165,12 @@ func (a *analysis) add(c *cell, v value) {
 
 // hold gives a cell a collection, whose every use is looked at once.
 func (a *analysis) hold(c *cell, literal node) {
-	if c.literals[literal] {
+	if c.holds[literal] {
 		return
 	}
 	a.changed = true
-	c.literals[literal] = true
+	c.holds[literal] = true
+	c.literals = append(c.literals, literal)
 	a.lookAtUses(c, literal)
 }
 
@@ -311,12 +312,10 @@ func (a *analysis) name(n *name) []alternative {
 }
 
 func (a *analysis) loadCell(l *load, c *cell) []alternative {
+	if i := l.iterationOf(c); i != nil {
+		return a.elementOf(i, c)
+	}
 	if !c.merged {
-		for n := len(l.iterations) - 1; n >= 0; n-- {
-			if i := l.iterations[n]; i.targets[c] && !i.rebinds[c] {
-				return a.elementOf(i, c)
-			}
-		}
 		if b := c.bindings; len(b) == 1 && b[0].callee != nil && c.scope == l.scope.activation() {
 			a.followFunction(b[0].callee)
 			return a.parameter(b[0].callee, b[0].index)
@@ -346,13 +345,17 @@ func (a *analysis) elementOf(i *iteration, c *cell) []alternative {
 			continue
 		}
 		for row, item := range items {
+			choices, ok := agree(item.choices, []choice{{i, row}})
+			if !ok {
+				continue
+			}
 			chosen, ok := a.selectPath(item, b.path)
 			if !ok || chosen.expression == nil || a.isLiteral(chosen.expression) {
-				all = append(all, alternative{choices: []choice{{i, row}}})
+				all = append(all, alternative{choices: choices})
 				continue
 			}
 			for _, v := range a.eval(chosen.expression) {
-				all = append(all, alternative{v.value, []choice{{i, row}}})
+				all = append(all, alternative{v.value, choices})
 			}
 		}
 	}

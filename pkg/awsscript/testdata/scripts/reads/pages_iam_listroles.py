@@ -1,0 +1,25 @@
+import asyncio
+
+async def collect():
+    items = []
+    token = None
+    while True:
+        params = {"MaxResults": 100}
+        if token:
+            params["Marker"] = token
+        page = await call_boto3(
+            service_name="iam",
+            operation_name="ListRoles",
+            region_name="eu-west-1",
+            params=params,
+        )
+        items.extend(page.get("Roles", []))
+        token = page.get("Marker")
+        if not token:
+            break
+        await asyncio.sleep(0)
+    return items
+
+items = await collect()
+print(f"found {len(items)} items")
+items[:10]
