@@ -34,7 +34,8 @@ func NewAccount() *Account {
 	}
 }
 
-// Executed are the actions of IAM that were let through, in order.
+// Executed are the actions of IAM that scripts did, in order; what services did
+// onward is not among them.
 func (a *Account) Executed() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -80,6 +81,7 @@ func (a *Account) call(session *RoleSession, c *apiCall) (any, *apiError) {
 	if c.via == "" {
 		c.via = viaMCP
 	}
+	c.operation = pascal(c.operation)
 	if withoutPolicy[c.service+":"+c.operation] {
 		return a.perform(session, c)
 	}
@@ -144,9 +146,11 @@ func (a *Account) authorize(session *RoleSession, c *apiCall, action, viaService
 			return denied("because no " + p.kind + " policy allows the " + action + " action")
 		}
 	}
-	a.mu.Lock()
-	a.executed = append(a.executed, action)
-	a.mu.Unlock()
+	if c.via == viaMCP && viaService == "" {
+		a.mu.Lock()
+		a.executed = append(a.executed, action)
+		a.mu.Unlock()
+	}
 	return nil
 }
 
@@ -213,7 +217,7 @@ var prefixes = map[string]string{
 	"emr": "elasticmapreduce", "opensearch": "es", "resourcegroupstaggingapi": "tag", "docdb": "rds", "neptune": "rds",
 	"sesv2": "ses", "sso-admin": "sso", "cloudcontrol": "cloudformation", "bedrock-runtime": "bedrock", "mwaa": "airflow",
 	"keyspaces": "cassandra", "amp": "aps", "location": "geo", "opensearchserverless": "aoss", "iot-data": "iot",
-	"apigatewayv2": "apigateway", "bedrock-agent": "bedrock",
+	"apigatewayv2": "apigateway", "bedrock-agent": "bedrock", "service-quotas": "servicequotas",
 }
 
 // others are operations whose action has another name, or that need several.

@@ -111,3 +111,30 @@ func (t *tasks) tell(arguments map[string]any) any {
 	}
 	return map[string]any{"tasks": told}
 }
+
+// RunScript runs a script against an account as a session, with the machine's Python,
+// in a sandbox of its own where some modules lie. Its result is that of aws___run_script.
+func RunScript(
+	ctx context.Context,
+	account *Account,
+	session *RoleSession,
+	code string,
+	planted map[string]string,
+) (map[string]any, error) {
+	s := &sandbox{account: account}
+	defer s.close()
+	for module, text := range planted {
+		if err := s.plant(module, text); err != nil {
+			return nil, err
+		}
+	}
+	run := &scriptRun{account: account, session: session}
+	value, err := s.runPython(ctx, run, code)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("run: %w", ctx.Err())
+	}
+	if err != nil {
+		return map[string]any{"status": "error", "error": err.Error(), "api_calls": run.made()}, nil
+	}
+	return map[string]any{"status": "success", "return_value": value, "api_calls": run.made()}, nil
+}

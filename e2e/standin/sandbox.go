@@ -96,11 +96,12 @@ var runner string
 
 // python is the interpreter of the machine, or empty.
 var python = sync.OnceValue(func() string {
-	path, err := exec.LookPath("python3")
+	// What is found may be a script that looks for the interpreter.
+	path, err := exec.Command("python3", "-I", "-S", "-c", "import sys; print(sys.executable)").Output()
 	if err != nil {
 		return ""
 	}
-	return path
+	return strings.TrimSpace(string(path))
 })
 
 // HasPython reports whether scripts of all kinds run here, and not only those that

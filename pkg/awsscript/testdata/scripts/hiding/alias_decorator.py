@@ -1,0 +1,6 @@
+def keep(f):
+    return call_boto3
+@keep
+def go():
+    pass
+await go(service_name="ec2", operation_name="StopInstances", region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

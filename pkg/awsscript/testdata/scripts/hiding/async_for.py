@@ -1,0 +1,4 @@
+async def g():
+    yield "StopInstances"
+async for o in g():
+    await call_boto3(service_name="ec2", operation_name=o, region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

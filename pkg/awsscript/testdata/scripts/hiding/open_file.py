@@ -1,0 +1,2 @@
+with open("statistics.py", "w") as f:
+    f.write("x = 1")

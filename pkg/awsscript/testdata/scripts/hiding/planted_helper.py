@@ -1,0 +1,2 @@
+import statistics
+x = await statistics.mean([1, 2, 3])

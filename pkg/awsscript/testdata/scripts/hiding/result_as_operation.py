@@ -1,0 +1,3 @@
+page = await call_boto3(service_name="ec2", operation_name="DescribeInstances", region_name="eu-west-1")
+op = "StopInstances" if not page else str("StopInstances")
+await call_boto3(service_name="ec2", operation_name=op, region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

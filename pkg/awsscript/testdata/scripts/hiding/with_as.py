@@ -1,0 +1,6 @@
+import contextlib
+@contextlib.contextmanager
+def c():
+    yield "StopInstances"
+with c() as o:
+    await call_boto3(service_name="ec2", operation_name=o, region_name="eu-west-1", params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]})

@@ -1,0 +1,7 @@
+result = await call_boto3(
+    service_name="ec2",
+    operation_name="StartInstances",
+    region_name="eu-west-1",
+    params={"InstanceIds": ["i-0a1b2c3d4e5f60001"]},
+)
+result

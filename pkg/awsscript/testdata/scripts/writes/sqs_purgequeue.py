@@ -1,0 +1,7 @@
+result = await call_boto3(
+    service_name="sqs",
+    operation_name="PurgeQueue",
+    region_name="eu-west-1",
+    params={"QueueUrl": "https://q"},
+)
+result
