@@ -55,7 +55,7 @@ func main() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	if err := run(ctx, *sidecar, *rounds, *length, *jsonAnswers); err != nil {
+	if err := errors.Join(run(ctx, *sidecar, *rounds, *length, *jsonAnswers), measureScript()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) //nolint:gocritic // the process ends
 	}

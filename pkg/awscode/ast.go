@@ -1,15 +1,26 @@
 package awscode
 
-// position is where a node begins.
-type position struct{ line int }
+// position is where a node stands: its line, and the node directly above it, which
+// the binder sets.
+type position struct {
+	line  int
+	above node
+}
 
-func (p position) at() int { return p.line }
+func (p *position) at() int          { return p.line }
+func (p *position) parent() node     { return p.above }
+func (p *position) setParent(n node) { p.above = n }
+
+// visitor is called with a node and one directly below it.
+type visitor func(parent, child node)
 
 // node is an expression, a statement, or a part of one.
 type node interface {
 	at() int
-	// children are the nodes directly below it, in the order of the source.
-	children() []node
+	parent() node
+	setParent(n node)
+	// each visits the nodes directly below it, in the order of the source.
+	each(visit visitor)
 }
 
 type expression = node
@@ -32,6 +43,8 @@ type (
 		id string
 		// store: it is bound or deleted here, not loaded.
 		store bool
+		// load is what the binder finds of a name that is loaded.
+		load *load
 	}
 	constant struct {
 		position
@@ -57,6 +70,8 @@ type (
 		value expression
 		name  string
 		store bool
+		// scope is that in which it stands, which the binder sets.
+		scope *scope
 	}
 	subscript struct {
 		position
@@ -83,11 +98,14 @@ type (
 		// operator is of one or two operands, or "and", "or" of more.
 		operator string
 		operands []expression
+		two      [2]expression // backs operands, mostly
 	}
 	comparison struct {
 		position
 		operators []string
 		operands  []expression
+		one       [1]string     // backs operators, mostly
+		two       [2]expression // backs operands
 	}
 	conditional struct {
 		position
@@ -302,52 +320,91 @@ func list(nodes ...node) []node {
 	return kept
 }
 
-func joined(groups ...[]node) []node {
-	var all []node
-	for _, group := range groups {
-		all = append(all, group...)
+// one visits a node that may be nil.
+func (v visitor) one(parent, n node) {
+	if n != nil {
+		v(parent, n)
 	}
-	return list(all...)
 }
 
-func (*name) children() []node          { return nil }
-func (*constant) children() []node      { return nil }
-func (e *formatted) children() []node   { return e.parts }
-func (e *replacement) children() []node { return joined(list(e.value), e.spec) }
-func (e *attribute) children() []node   { return list(e.value) }
-func (e *subscript) children() []node   { return list(e.value, e.index) }
-func (e *call) children() []node {
-	return joined(list(e.function), e.arguments, keywordValues(e.keywords))
+// all visits nodes, which may be nil.
+func (v visitor) all(parent node, nodes []node) {
+	for _, n := range nodes {
+		v.one(parent, n)
+	}
 }
-func (e *starred) children() []node     { return list(e.value) }
-func (e *operation) children() []node   { return e.operands }
-func (e *comparison) children() []node  { return e.operands }
-func (e *conditional) children() []node { return list(e.test, e.then, e.otherwise) }
-func (e *lambda) children() []node      { return joined(e.parameters.expressions(), list(e.body)) }
-func (e *display) children() []node     { return e.elements }
-func (e *dictionary) children() []node {
-	var all []node
+
+func (*name) each(visitor)              {}
+func (*constant) each(visitor)          {}
+func (e *formatted) each(visit visitor) { visit.all(e, e.parts) }
+
+func (e *replacement) each(visit visitor) {
+	visit.one(e, e.value)
+	visit.all(e, e.spec)
+}
+
+func (e *attribute) each(visit visitor) { visit.one(e, e.value) }
+
+func (e *subscript) each(visit visitor) {
+	visit.one(e, e.value)
+	visit.one(e, e.index)
+}
+
+func (e *call) each(visit visitor) {
+	visit.one(e, e.function)
+	visit.all(e, e.arguments)
+	for n := range e.keywords {
+		visit.one(e, e.keywords[n].value)
+	}
+}
+
+func (e *starred) each(visit visitor)    { visit.one(e, e.value) }
+func (e *operation) each(visit visitor)  { visit.all(e, e.operands) }
+func (e *comparison) each(visit visitor) { visit.all(e, e.operands) }
+
+func (e *conditional) each(visit visitor) {
+	visit.one(e, e.test)
+	visit.one(e, e.then)
+	visit.one(e, e.otherwise)
+}
+
+func (e *lambda) each(visit visitor) {
+	visit.all(e, e.parameters.expressions())
+	visit.one(e, e.body)
+}
+
+func (e *display) each(visit visitor) { visit.all(e, e.elements) }
+
+func (e *dictionary) each(visit visitor) {
 	for n := range e.values {
-		all = append(all, e.keys[n], e.values[n])
+		visit.one(e, e.keys[n])
+		visit.one(e, e.values[n])
 	}
-	return list(all...)
 }
 
-func (e *comprehension) children() []node {
-	all := []node{e.element, e.value}
-	for _, c := range e.clauses {
-		all = append(all, c.target, c.iterable)
-		all = append(all, c.conditions...)
+func (e *comprehension) each(visit visitor) {
+	visit.one(e, e.element)
+	visit.one(e, e.value)
+	for n := range e.clauses {
+		c := &e.clauses[n]
+		visit.one(e, c.target)
+		visit.one(e, c.iterable)
+		visit.all(e, c.conditions)
 	}
-	return list(all...)
 }
-func (e *await) children() []node  { return list(e.value) }
-func (e *yield) children() []node  { return list(e.value) }
-func (e *walrus) children() []node { return list(e.target, e.value) }
-func (e *slice) children() []node  { return e.bounds }
+
+func (e *await) each(visit visitor) { visit.one(e, e.value) }
+func (e *yield) each(visit visitor) { visit.one(e, e.value) }
+
+func (e *walrus) each(visit visitor) {
+	visit(e, e.target)
+	visit.one(e, e.value)
+}
+
+func (e *slice) each(visit visitor) { visit.all(e, e.bounds) }
 
 func (p *parameters) all() []*parameter {
-	var all []*parameter
+	all := make([]*parameter, 0, len(p.positional)+len(p.keyword)+2) //nolint:mnd // and *args, **kw
 	for n := range p.positional {
 		all = append(all, &p.positional[n])
 	}
@@ -387,58 +444,102 @@ func bounds(types []typeParameter) []node {
 	return list(all...)
 }
 
-func (s *expressionStatement) children() []node { return list(s.value) }
-func (s *assignment) children() []node          { return joined(s.targets, list(s.value)) }
-func (s *annotated) children() []node           { return list(s.target, s.annotation, s.value) }
-func (s *augmented) children() []node           { return list(s.target, s.value) }
-func (s *deletion) children() []node            { return s.targets }
-func (s *plain) children() []node               { return list(s.values...) }
-func (*declaration) children() []node           { return nil }
-func (*importing) children() []node             { return nil }
-func (s *typeAlias) children() []node           { return joined(list(s.target), bounds(s.types), list(s.value)) }
-func (s *branch) children() []node              { return joined(list(s.test), s.body, s.otherwise) }
-func (s *while) children() []node               { return joined(list(s.test), s.body, s.otherwise) }
-func (s *loop) children() []node {
-	return joined(list(s.target, s.iterable), s.body, s.otherwise)
+func (s *expressionStatement) each(visit visitor) { visit.one(s, s.value) }
+
+func (s *assignment) each(visit visitor) {
+	visit.all(s, s.targets)
+	visit.one(s, s.value)
 }
 
-func (s *try) children() []node {
-	all := s.body
+func (s *annotated) each(visit visitor) {
+	visit.one(s, s.target)
+	visit.one(s, s.annotation)
+	visit.one(s, s.value)
+}
+
+func (s *augmented) each(visit visitor) {
+	visit.one(s, s.target)
+	visit.one(s, s.value)
+}
+
+func (s *deletion) each(visit visitor) { visit.all(s, s.targets) }
+func (s *plain) each(visit visitor)    { visit.all(s, s.values) }
+func (*declaration) each(visitor)      {}
+func (*importing) each(visitor)        {}
+
+func (s *typeAlias) each(visit visitor) {
+	visit(s, s.target)
+	visit.all(s, bounds(s.types))
+	visit.one(s, s.value)
+}
+
+func (s *branch) each(visit visitor) {
+	visit.one(s, s.test)
+	visit.all(s, s.body)
+	visit.all(s, s.otherwise)
+}
+
+func (s *while) each(visit visitor) {
+	visit.one(s, s.test)
+	visit.all(s, s.body)
+	visit.all(s, s.otherwise)
+}
+
+func (s *loop) each(visit visitor) {
+	visit.one(s, s.target)
+	visit.one(s, s.iterable)
+	visit.all(s, s.body)
+	visit.all(s, s.otherwise)
+}
+
+func (s *try) each(visit visitor) {
+	visit.all(s, s.body)
 	for n := range s.handlers {
-		all = joined(all, list(s.handlers[n].exception), s.handlers[n].body)
+		visit.one(s, s.handlers[n].exception)
+		visit.all(s, s.handlers[n].body)
 	}
-	return joined(all, s.otherwise, s.finally)
+	visit.all(s, s.otherwise)
+	visit.all(s, s.finally)
 }
 
-func (s *with) children() []node {
-	var all []node
+func (s *with) each(visit visitor) {
 	for _, item := range s.items {
-		all = append(all, item.context, item.target)
+		visit.one(s, item.context)
+		visit.one(s, item.target)
 	}
-	return joined(list(all...), s.body)
+	visit.all(s, s.body)
 }
 
-func (s *function) children() []node {
-	return joined(s.decorators, bounds(s.types), s.parameters.expressions(), list(s.returns), s.body)
+func (s *function) each(visit visitor) {
+	visit.all(s, s.decorators)
+	visit.all(s, bounds(s.types))
+	visit.all(s, s.parameters.expressions())
+	visit.one(s, s.returns)
+	visit.all(s, s.body)
 }
 
-func (s *class) children() []node {
-	return joined(s.decorators, bounds(s.types), s.bases, keywordValues(s.keywords), s.body)
+func (s *class) each(visit visitor) {
+	visit.all(s, s.decorators)
+	visit.all(s, bounds(s.types))
+	visit.all(s, s.bases)
+	visit.all(s, keywordValues(s.keywords))
+	visit.all(s, s.body)
 }
 
-func (s *match) children() []node {
-	all := list(s.subject)
+func (s *match) each(visit visitor) {
+	visit.one(s, s.subject)
 	for n := range s.cases {
 		c := &s.cases[n]
-		all = joined(all, c.pattern.expressions(), list(c.guard), c.body)
+		visit.all(s, c.pattern.expressions())
+		visit.one(s, c.guard)
+		visit.all(s, c.body)
 	}
-	return all
 }
 
 func (p *pattern) expressions() []node {
 	all := p.values
 	for _, inner := range p.inner {
-		all = joined(all, inner.expressions())
+		all = append(all[:len(all):len(all)], inner.expressions()...)
 	}
 	return all
 }

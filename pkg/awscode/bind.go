@@ -11,7 +11,7 @@ func (b *binder) below(parent, n node) {
 	if n == nil {
 		return
 	}
-	b.parents[n] = parent
+	n.setParent(parent)
 	b.visit(n)
 }
 
@@ -30,7 +30,7 @@ func (b *binder) visit(n node) {
 		b.attribute(n)
 	case *call:
 		b.calls = append(b.calls, n)
-		b.every(n, n.children())
+		n.each(b.visitBelow)
 	case *walrus:
 		s := b.scope
 		for s.kind == scopeComprehension || s.kind == scopeGenerator {
@@ -91,25 +91,24 @@ func (b *binder) visit(n node) {
 	case *match:
 		b.match(n)
 	default:
-		b.every(n, n.children())
+		n.each(b.visitBelow)
 	}
 }
 
 func (b *binder) load(n *name) {
-	l := &load{node: n, scope: b.scope}
-	for s := b.scope; ; s = s.parent {
-		l.iterations = append(l.iterations, s.iterations...)
-		if s.kind != scopeComprehension {
-			break
-		}
+	l := b.nodes.add(load{node: n, scope: b.scope})
+	l.iterations = b.scope.iterations
+	for s := b.scope; s.kind == scopeComprehension; {
+		s = s.parent
+		l.iterations = append(l.iterations[:len(l.iterations):len(l.iterations)], s.iterations...)
 	}
-	b.loads[n] = l
+	n.load = l
 	b.order = append(b.order, l)
 }
 
 // assign binds target to value; nil is a value that is not known.
 func (b *binder) assign(parent node, target, value expression) {
-	b.parents[target] = parent
+	target.setParent(parent)
 	switch t := target.(type) {
 	case *name:
 		b.bindName(t.at(), b.scope, t.id, binding{value: value})
@@ -129,7 +128,7 @@ func (b *binder) assign(parent node, target, value expression) {
 	case *attribute:
 		b.store(t, value)
 	case *subscript:
-		b.every(t, t.children())
+		t.each(b.visitBelow)
 	}
 }
 
@@ -159,7 +158,7 @@ func hasStar(elements []expression) bool {
 func (b *binder) store(t *attribute, value expression) {
 	b.below(t, t.value)
 	b.checkAttribute(t)
-	b.scopes[t] = b.scope
+	t.scope = b.scope
 	b.selfStores = append(b.selfStores, t)
 	b.stores[t.name] = append(b.stores[t.name], value)
 }
@@ -187,8 +186,8 @@ func simple(c *class) bool {
 func (b *binder) attribute(n *attribute) {
 	b.below(n, n.value)
 	b.checkAttribute(n)
-	b.scopes[n] = b.scope
-	if c, ok := b.parents[n].(*call); !ok || c.function != node(n) {
+	n.scope = b.scope
+	if c, ok := n.parent().(*call); !ok || c.function != node(n) {
 		b.attributes[n.name] = true
 	}
 }
@@ -231,19 +230,19 @@ func (b *binder) importing(n *importing) {
 }
 
 func (b *binder) newIteration(iterable expression) *iteration {
-	i := &iteration{iterable: iterable, scope: b.scope, targets: map[*cell]bool{}, rebinds: map[*cell]bool{}}
+	i := &iteration{iterable: iterable, scope: b.scope, targets: map[*cell]bool{}}
 	b.iterations[iterable] = i
 	return i
 }
 
 // iterate binds a target to the elements of an iteration.
 func (b *binder) iterate(parent node, target expression, i *iteration, path []int) {
-	b.parents[target] = parent
+	target.setParent(parent)
 	switch t := target.(type) {
 	case *name:
 		c := b.bindName(t.at(), b.scope, t.id, binding{iteration: i, path: path})
 		if i.targets[c] {
-			i.rebinds[c] = true // bound twice by one target
+			i.rebind(c) // bound twice by one target
 		}
 		i.targets[c] = true
 	case *display:
@@ -271,9 +270,11 @@ func (b *binder) loop(n *loop) {
 	} else {
 		b.iterate(n, n.target, i, nil)
 	}
-	b.scope.iterations = append(b.scope.iterations, i)
+	outer := b.scope.iterations
+	// Loads keep the slice that they see.
+	b.scope.iterations = append(outer[:len(outer):len(outer)], i)
 	b.every(n, n.body)
-	b.scope.iterations = b.scope.iterations[:len(b.scope.iterations)-1]
+	b.scope.iterations = outer
 	b.every(n, n.otherwise)
 }
 
@@ -297,7 +298,7 @@ func (b *binder) comprehension(n *comprehension) {
 		} else {
 			b.iterate(n, c.target, i, nil)
 		}
-		b.scope.iterations = append(b.scope.iterations, i)
+		b.scope.iterations = append(b.scope.iterations[:len(b.scope.iterations):len(b.scope.iterations)], i)
 		b.every(n, c.conditions)
 	}
 	b.below(n, n.element)

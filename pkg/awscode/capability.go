@@ -10,7 +10,7 @@ func (b *binder) checkUses() {
 		b.checkKeywords(c)
 	}
 	for _, t := range b.selfStores {
-		if !b.isSelf(b.scopes[t], t.value) {
+		if !b.isSelf(t.scope, t.value) {
 			b.report(t.at(), "the attribute "+t.name+" is stored on something else than self in a simple class")
 		}
 	}
@@ -42,19 +42,19 @@ func (b *binder) isScripts(e expression) bool {
 	if n.id == sinkCall || n.id == sinkRequest {
 		return true
 	}
-	for _, c := range b.loads[n].cells {
+	for _, c := range n.load.cells {
 		if len(b.called[c])+len(b.classes[c]) != len(c.bindings) {
 			return false
 		}
 	}
-	return len(b.loads[n].cells) > 0
+	return len(n.load.cells) > 0
 }
 
 func (b *binder) checkLoad(l *load) {
 	id := l.node.id
 	switch {
 	case id == sinkCall || id == sinkRequest:
-		c, ok := b.parents[l.node].(*call)
+		c, ok := l.node.parent().(*call)
 		if !ok || c.function != node(l.node) || len(c.arguments) > 0 {
 			b.report(l.node.at(), id+" is used otherwise than in a call with keyword arguments")
 		}
@@ -106,7 +106,7 @@ func (b *binder) modulesOf(l *load) []string {
 
 // checkModule: a module is used only as module.member.
 func (b *binder) checkModule(l *load, module string) {
-	a, ok := b.parents[l.node].(*attribute)
+	a, ok := l.node.parent().(*attribute)
 	if !ok || a.store {
 		b.report(l.node.at(), "the module "+module+" is used otherwise than for a member")
 		return
@@ -118,8 +118,8 @@ func (b *binder) checkModule(l *load, module string) {
 
 // checkType: type(x) is used only as type(x).__name__.
 func (b *binder) checkType(l *load) {
-	if c, ok := b.parents[l.node].(*call); ok && c.function == node(l.node) && len(c.arguments) == 1 {
-		if a, ok := b.parents[c].(*attribute); ok && a.name == "__name__" && !a.store && len(c.keywords) == 0 {
+	if c, ok := l.node.parent().(*call); ok && c.function == node(l.node) && len(c.arguments) == 1 {
+		if a, ok := c.parent().(*attribute); ok && a.name == "__name__" && !a.store && len(c.keywords) == 0 {
 			return
 		}
 	}
@@ -180,7 +180,7 @@ func unknownWithoutCalls(functions []*callee) {
 func (b *binder) callsOf(c *cell) (calls []*call, only bool) {
 	only = true
 	for _, l := range c.loads {
-		if parent, ok := b.parents[l.node].(*call); ok && parent.function == node(l.node) {
+		if parent, ok := l.node.parent().(*call); ok && parent.function == node(l.node) {
 			calls = append(calls, parent)
 		} else {
 			only = false

@@ -33,7 +33,7 @@ func (a *analysis) isLiteral(e expression) bool {
 // isBuiltin reports whether e is the builtin name, which the script never binds.
 func (a *analysis) isBuiltin(e expression, id string) bool {
 	n, ok := e.(*name)
-	return ok && n.id == id && len(a.loads[n].cells) == 0
+	return ok && n.id == id && len(n.load.cells) == 0
 }
 
 // entries gives keys and values of a dictionary that stands in the script.
@@ -95,7 +95,7 @@ func (a *analysis) collections(e expression) (found []held, only bool) {
 	}
 	switch e := e.(type) {
 	case *name:
-		l := a.loads[e]
+		l := e.load
 		if l == nil || len(l.cells) == 0 {
 			return nil, false
 		}
@@ -424,7 +424,7 @@ func (a *analysis) leaves(e expression, literal node) bool {
 	if i := a.iterations[e]; i != nil && a.iteratesOver(e) {
 		return a.leavesIteration(i, literal)
 	}
-	switch p := a.parents[e].(type) {
+	switch p := e.parent().(type) {
 	case *subscript:
 		return p.value == e && !p.store && a.leavesInner(p, literal)
 	case *attribute:
@@ -444,7 +444,7 @@ func (a *analysis) leaves(e expression, literal node) bool {
 
 // iteratesOver reports whether e is what its parent goes over.
 func (a *analysis) iteratesOver(e expression) bool {
-	switch p := a.parents[e].(type) {
+	switch p := e.parent().(type) {
 	case *loop:
 		return p.iterable == e
 	case *comprehension:
@@ -478,7 +478,7 @@ func (a *analysis) leavesInner(e expression, literal node) bool {
 }
 
 func (a *analysis) leavesMethod(m *attribute, literal node) bool {
-	c, ok := a.parents[m].(*call)
+	c, ok := m.parent().(*call)
 	if !ok || c.function != node(m) {
 		return false
 	}
@@ -489,7 +489,7 @@ func (a *analysis) leavesMethod(m *attribute, literal node) bool {
 		if i := a.iterations[c]; i != nil && a.iteratesOver(c) {
 			return a.leavesIteration(i, literal)
 		}
-		outer, ok := a.parents[c].(*call)
+		outer, ok := c.parent().(*call)
 		return ok && a.leavesCall(outer, c, literal)
 	}
 	return false

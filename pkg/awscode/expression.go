@@ -10,9 +10,18 @@ func (p *parser) starExpressions() expression {
 	return p.tuple(p.starExpression, func() bool {
 		t := p.peek()
 		return t.kind == tokenNewline || t.kind == tokenEnd || t.kind == tokenFStringMiddle ||
-			t.kind == tokenOperator && strings.Contains(" ) ] } ; = : ! ", " "+t.text+" ") ||
-			t.kind == tokenOperator && augmentedOperators[t.text]
+			t.kind == tokenOperator && (endsExpressions(t.text) || isAugmented(t.text))
 	})
+}
+
+// endsExpressions reports whether an operator stands behind expressions and is not
+// one of theirs.
+func endsExpressions(operator string) bool {
+	switch operator {
+	case ")", "]", "}", ";", "=", ":", "!":
+		return true
+	}
+	return false
 }
 
 // tuple reads elements between commas, a comma at the end included.
@@ -45,7 +54,7 @@ func (p *parser) starExpression() expression {
 func (p *parser) namedExpression() expression {
 	if p.peek().kind == tokenName {
 		if next := p.after(1); next.kind == tokenOperator && next.text == ":=" {
-			target := &name{p.here(), p.nameText(), true}
+			target := &name{position: p.here(), id: p.nameText(), store: true}
 			p.at++
 			return &walrus{target.position, target, p.expression()}
 		}
@@ -61,19 +70,34 @@ func (p *parser) starNamedExpression() expression {
 }
 
 func (p *parser) expression() expression {
+	if p.standsAlone() {
+		return p.atom()
+	}
+	// A failure ends the whole parse, so leave need not be deferred.
 	p.enter()
-	defer p.leave()
 	at := p.here()
+	var value expression
 	if p.isKeyword("lambda") {
-		return p.lambda()
+		value = p.lambda()
+	} else if value = p.disjunction(); p.keyword("if") {
+		test := p.disjunction()
+		p.needKeyword("else")
+		value = &conditional{at, test, value, p.expression()}
 	}
-	value := p.disjunction()
-	if !p.keyword("if") {
-		return value
+	p.leave()
+	return value
+}
+
+// standsAlone reports whether a name or a literal makes up the whole expression, as
+// most do.
+func (p *parser) standsAlone() bool {
+	switch p.peek().kind {
+	case tokenName, tokenNumber, tokenString:
+	default:
+		return false
 	}
-	test := p.disjunction()
-	p.needKeyword("else")
-	return &conditional{at, test, value, p.expression()}
+	next := p.after(1)
+	return next.kind == tokenNewline || next.kind == tokenOperator && (next.text == "," || endsExpressions(next.text))
 }
 
 func (p *parser) lambda() expression {
@@ -91,26 +115,41 @@ func (p *parser) yield() expression {
 		return &yield{at, p.expression()}
 	}
 	t := p.peek()
-	if t.kind == tokenNewline || t.kind == tokenOperator && strings.Contains(" ) ] } ; = : ! ", " "+t.text+" ") {
+	if t.kind == tokenNewline || t.kind == tokenOperator && endsExpressions(t.text) {
 		return &yield{at, nil}
 	}
 	return &yield{at, p.starExpressions()}
 }
 
-func (p *parser) disjunction() expression { return p.words("or", p.conjunction) }
-
-func (p *parser) conjunction() expression { return p.words("and", p.inversion) }
-
-func (p *parser) words(word string, operand func() expression) expression {
+func (p *parser) disjunction() expression {
 	at := p.here()
-	first := operand()
-	if !p.isKeyword(word) {
+	first := p.conjunction()
+	if !p.isKeyword("or") {
 		return first
 	}
-	o := &operation{at, word, []expression{first}}
-	for p.keyword(word) {
-		o.operands = append(o.operands, operand())
+	o := newOperation(at, "or", first)
+	for p.keyword("or") {
+		o.operands = append(o.operands, p.conjunction())
 	}
+	return o
+}
+
+func (p *parser) conjunction() expression {
+	at := p.here()
+	first := p.inversion()
+	if !p.isKeyword("and") {
+		return first
+	}
+	o := newOperation(at, "and", first)
+	for p.keyword("and") {
+		o.operands = append(o.operands, p.inversion())
+	}
+	return o
+}
+
+func newOperation(at position, operator string, operands ...expression) *operation {
+	o := &operation{position: at, operator: operator}
+	o.operands = append(o.two[:0], operands...)
 	return o
 }
 
@@ -121,7 +160,7 @@ func (p *parser) inversion() expression {
 	}
 	p.enter()
 	defer p.leave()
-	return &operation{at, "not", []expression{p.inversion()}}
+	return newOperation(at, "not", p.inversion())
 }
 
 func (p *parser) comparison() expression {
@@ -131,7 +170,8 @@ func (p *parser) comparison() expression {
 	if operator == "" {
 		return first
 	}
-	c := &comparison{at, nil, []expression{first}}
+	c := &comparison{position: at}
+	c.operators, c.operands = c.one[:0], append(c.two[:0], first)
 	for ; operator != ""; operator = p.comparator() {
 		c.operators = append(c.operators, operator)
 		c.operands = append(c.operands, p.bitwise(0))
@@ -165,30 +205,45 @@ func (p *parser) comparator() string {
 	return ""
 }
 
-// binaryOperators by precedence, the loosest first.
-var binaryOperators = [][]string{{"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "/", "//", "%", "@"}}
+// precedences of the binary operators, the loosest first.
+// https://docs.python.org/3.12/reference/expressions.html#operator-precedence
+var precedences = map[string]int{
+	"|": 0, "^": 1, "&": 2, "<<": 3, ">>": 3, "+": 4, "-": 4, "*": 5, "/": 5, "//": 5, "%": 5, "@": 5,
+}
 
+// beginsBinary has the first bytes of binary operators.
+var beginsBinary = func() (begins [256]bool) {
+	for operator := range precedences {
+		begins[operator[0]] = true
+	}
+	return begins
+}()
+
+// bitwise reads operations of this precedence and of tighter ones.
 func (p *parser) bitwise(level int) expression {
-	if level == len(binaryOperators) {
-		return p.factor()
-	}
-	at := p.here()
-	left := p.bitwise(level + 1)
-	entered := 0
-	defer func() { p.depth -= entered }()
-next:
+	at, depth := p.here(), p.depth
+	left := p.factor()
 	for {
-		for _, operator := range binaryOperators[level] {
-			if p.operator(operator) {
-				// A chain leans to the left, one level a link.
-				p.enter()
-				entered++
-				left = &operation{at, operator, []expression{left, p.bitwise(level + 1)}}
-				continue next
-			}
+		operator, precedence := p.binaryOperator()
+		if precedence < level {
+			p.depth = depth
+			return left
 		}
-		return left
+		p.at++
+		// A chain leans to the left, one level a link.
+		p.enter()
+		left = newOperation(at, operator, left, p.bitwise(precedence+1))
 	}
+}
+
+// binaryOperator gives the operator that stands here with its precedence, or -1.
+func (p *parser) binaryOperator() (operator string, precedence int) {
+	if t := p.peek(); t.kind == tokenOperator && beginsBinary[t.text[0]] {
+		if precedence, ok := precedences[t.text]; ok {
+			return t.text, precedence
+		}
+	}
+	return "", -1
 }
 
 func (p *parser) factor() expression {
@@ -197,7 +252,7 @@ func (p *parser) factor() expression {
 		p.at++
 		p.enter()
 		defer p.leave()
-		return &operation{at, t.text, []expression{p.factor()}}
+		return newOperation(at, t.text, p.factor())
 	}
 	base := p.awaited()
 	if !p.operator("**") {
@@ -205,7 +260,7 @@ func (p *parser) factor() expression {
 	}
 	p.enter()
 	defer p.leave()
-	return &operation{at, "**", []expression{base, p.factor()}}
+	return newOperation(at, "**", base, p.factor())
 }
 
 func (p *parser) awaited() expression {
@@ -218,24 +273,22 @@ func (p *parser) awaited() expression {
 
 // primary reads an atom with what follows it: attributes, calls, subscripts.
 func (p *parser) primary() expression {
-	value := p.atom()
-	entered := 0
-	defer func() { p.depth -= entered }()
+	value, depth := p.atom(), p.depth
 	for {
 		at := p.here()
 		switch {
 		case p.operator("."):
-			value = &attribute{at, value, p.nameText(), false}
+			value = &attribute{position: at, value: value, name: p.nameText()}
 		case p.operator("("):
 			value = p.call(at, value)
 		case p.operator("["):
 			value = &subscript{at, value, p.index(), false}
 			p.needOperator("]")
 		default:
+			p.depth = depth
 			return value
 		}
 		p.enter()
-		entered++
 	}
 }
 
@@ -264,7 +317,7 @@ func (p *parser) slice() expression {
 }
 
 func (p *parser) call(at position, callee expression) expression {
-	c := &call{position: at, function: callee}
+	c := p.calls.add(call{position: at, function: callee})
 	for !p.isOperator(")") {
 		p.argument(c)
 		if !p.operator(",") {
@@ -293,6 +346,9 @@ func (p *parser) argument(c *call) {
 			}
 		}
 		p.at++
+		if c.keywords == nil {
+			c.keywords = make([]keyword, 0, usualElements)
+		}
 		c.keywords = append(c.keywords, keyword{text, p.expression()})
 	default:
 		if len(c.keywords) > 0 {
@@ -341,10 +397,10 @@ func (p *parser) atom() expression {
 	switch t.kind {
 	case tokenName:
 		p.at++
-		return &name{at, t.text, false}
+		return p.names.add(name{position: at, id: t.text})
 	case tokenNumber:
 		p.at++
-		return number(at, t.text)
+		return p.number(at, t.text)
 	case tokenString, tokenFStringStart:
 		return p.strings()
 	case tokenKeyword:
@@ -360,9 +416,10 @@ func (p *parser) atom() expression {
 		switch t.text {
 		case "(", "[", "{":
 			p.enter()
-			defer p.leave()
 			p.at++
-			return p.bracketed(at, t.text[0])
+			value := p.bracketed(at, t.text[0])
+			p.leave()
+			return value
 		case "...":
 			p.at++
 			return &constant{at, constantOther, t.text}
@@ -372,7 +429,11 @@ func (p *parser) atom() expression {
 	return nil
 }
 
-func number(at position, text string) expression {
+func (p *parser) number(at position, text string) expression {
+	const plain = 18
+	if len(text) <= plain && (text[0] != '0' || len(text) == 1) && strings.Trim(text, "0123456789") == "" {
+		return p.constants.add(constant{at, constantInt, text})
+	}
 	digits := strings.ReplaceAll(text, "_", "")
 	if whole, ok := new(big.Int).SetString(digits, 0); ok && len(digits) < 64 {
 		return &constant{at, constantInt, whole.String()}
@@ -384,8 +445,17 @@ func number(at position, text string) expression {
 	return &constant{at, constantOther, text}
 }
 
+// usualElements is how many elements and arguments mostly stand together.
+const usualElements = 4
+
 func (p *parser) bracketed(at position, kind byte) expression {
-	closing := map[byte]string{'(': ")", '[': "]", '{': "}"}[kind]
+	closing := ")"
+	switch kind {
+	case '[':
+		closing = "]"
+	case '{':
+		closing = "}"
+	}
 	if p.operator(closing) {
 		if kind == '{' {
 			return &dictionary{position: at}
@@ -417,7 +487,7 @@ func (p *parser) bracketed(at position, kind byte) expression {
 		p.needOperator(closing)
 		return first
 	}
-	d := &display{position: at, kind: kind, elements: []expression{first}}
+	d := &display{position: at, kind: kind, elements: append(make([]expression, 0, usualElements), first)}
 	for p.operator(",") {
 		if p.isOperator(closing) {
 			break

@@ -96,8 +96,8 @@ func (t *tokenizer) digits(of string) *syntaxError {
 // https://docs.python.org/3.12/reference/lexical_analysis.html#string-and-bytes-literals
 func (t *tokenizer) stringLiteral(prefix string) *syntaxError {
 	quote := t.source[t.at : t.at+1]
-	if strings.HasPrefix(t.source[t.at:], strings.Repeat(quote, 3)) {
-		quote = strings.Repeat(quote, 3)
+	if t.peek(1) == quote[0] && t.peek(2) == quote[0] {
+		quote = t.source[t.at : t.at+3]
 	}
 	t.at += len(quote)
 	raw := strings.Contains(prefix, "r")
@@ -109,7 +109,12 @@ func (t *tokenizer) stringLiteral(prefix string) *syntaxError {
 		t.fstrings = append(t.fstrings, fstring{quote: quote, raw: raw, line: t.line})
 		return nil
 	}
-	literal := token{kind: tokenString, line: t.line, bytes: strings.Contains(prefix, "b")}
+	literal := token{kind: tokenString, line: t.tokenLine(), bytes: strings.Contains(prefix, "b")}
+	if text, ok := t.plainString(quote, literal.bytes); ok {
+		literal.text = text
+		t.tokens = append(t.tokens, literal)
+		return nil
+	}
 	var value strings.Builder
 	for {
 		if t.at >= len(t.source) {
@@ -139,6 +144,23 @@ func (t *tokenizer) stringLiteral(prefix string) *syntaxError {
 	literal.text = value.String()
 	t.tokens = append(t.tokens, literal)
 	return nil
+}
+
+// plainString reads the rest of a string of one line without an escape, which is as
+// it is written; most are.
+func (t *tokenizer) plainString(quote string, bytes bool) (text string, ok bool) {
+	rest := t.source[t.at:]
+	end := strings.Index(rest, quote)
+	if end < 0 {
+		return "", false
+	}
+	for _, c := range []byte(rest[:end]) {
+		if c == '\\' || c == '\n' || bytes && c >= utf8.RuneSelf {
+			return "", false
+		}
+	}
+	t.at += end + len(quote)
+	return rest[:end], true
 }
 
 // maxFStrings is CPython's own bound (MAXFSTRINGLEVEL).
@@ -242,7 +264,7 @@ func (t *tokenizer) inLiteral() bool {
 func (t *tokenizer) fstringText() *syntaxError {
 	f := &t.fstrings[len(t.fstrings)-1]
 	spec := len(f.fields) > 0
-	literal := token{kind: tokenFStringMiddle, line: t.line}
+	literal := token{kind: tokenFStringMiddle, line: t.tokenLine()}
 	var value strings.Builder
 	flush := func() {
 		if literal.text = value.String(); literal.text != "" || literal.opaque {
@@ -299,9 +321,18 @@ func (t *tokenizer) fstringText() *syntaxError {
 			literal.opaque = literal.opaque || !known
 		default:
 			t.advance(&value)
+			begin := t.at
+			for t.at < len(t.source) && !mayEndText[t.source[t.at]] {
+				t.at++
+			}
+			value.WriteString(t.source[begin:t.at])
 		}
 	}
 }
+
+// mayEndText has the bytes at which text of an f-string may end, or be written
+// otherwise than it is.
+var mayEndText = [256]bool{'{': true, '}': true, '\\': true, '\n': true, '"': true, '\'': true}
 
 // maxFields is how deep fields may lie in format specifications: Python takes
 // two, so a third does not parse.

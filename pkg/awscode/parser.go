@@ -1,5 +1,7 @@
 package awscode
 
+import "sync"
+
 // syntaxError says why a source does not parse, and where.
 type syntaxError struct {
 	line    int
@@ -15,15 +17,47 @@ type parser struct {
 	at     int
 	// depth counts the nodes that are being read; limit bounds it.
 	depth, limit int
+	// The nodes of which there are most.
+	names     pool[name]
+	constants pool[constant]
+	calls     pool[call]
 }
+
+// pool makes values of a type in portions.
+type pool[T any] struct{ left []T }
+
+// portion is how many values of a pool are made at once.
+const portion = 32
+
+func (p *pool[T]) add(value T) *T {
+	if len(p.left) == 0 {
+		p.left = make([]T, portion)
+	}
+	one := &p.left[0]
+	*one, p.left = value, p.left[1:]
+	return one
+}
+
+// maxKeptTokens bounds the buffers that are used again.
+const maxKeptTokens = 8_192
+
+var tokenBuffers = sync.Pool{New: func() any { return new([]token) }}
 
 // parse reads a module. Its errors are panics inside, for a descent of some 60
 // functions that otherwise say little else.
 func parse(source string, limit int) (body []node, failure *syntaxError) {
-	tokens, failure := tokenize(source, limit)
+	kept, _ := tokenBuffers.Get().(*[]token)
+	tokens, failure := tokenize(source, limit, (*kept)[:0])
 	if failure != nil {
 		return nil, failure
 	}
+	defer func() {
+		if cap(tokens) <= maxKeptTokens {
+			clear(tokens) // they hold the script's text
+			*kept = tokens
+			tokenBuffers.Put(kept)
+		}
+	}()
 	p := &parser{tokens: tokens, limit: limit}
 	defer func() {
 		switch e := recover().(type) {
@@ -35,7 +69,7 @@ func parse(source string, limit int) (body []node, failure *syntaxError) {
 		}
 	}()
 	for p.peek().kind != tokenEnd {
-		body = append(body, p.statement()...)
+		body = p.statement(body)
 	}
 	return body, nil
 }
@@ -44,10 +78,10 @@ func (p *parser) peek() *token { return &p.tokens[p.at] }
 
 func (p *parser) after(n int) *token { return &p.tokens[min(p.at+n, len(p.tokens)-1)] }
 
-func (p *parser) here() position { return position{p.peek().line} }
+func (p *parser) here() position { return position{line: int(p.peek().line)} }
 
 func (p *parser) fail(message string) {
-	panic(&syntaxError{line: p.peek().line, message: message})
+	panic(&syntaxError{line: int(p.peek().line), message: message})
 }
 
 // enter begins a node that may hold others; leave ends it.
@@ -112,7 +146,7 @@ func (p *parser) nameText() string { return p.need(tokenName, "a name").text }
 func (p *parser) block() []node {
 	p.needOperator(":")
 	if p.peek().kind != tokenNewline {
-		return p.simpleLine()
+		return p.simpleLine(nil)
 	}
 	p.at++
 	p.need(tokenIndent, "an indented block")
@@ -123,15 +157,14 @@ func (p *parser) block() []node {
 		if p.peek().kind == tokenEnd {
 			p.fail("a block does not end")
 		}
-		body = append(body, p.statement()...)
+		body = p.statement(body)
 	}
 	p.at++
 	return body
 }
 
 // simpleLine reads statements between semicolons, up to the line's end.
-func (p *parser) simpleLine() []node {
-	var line []node
+func (p *parser) simpleLine(line []node) []node {
 	for {
 		line = append(line, p.simple())
 		if !p.operator(";") {
@@ -145,13 +178,16 @@ func (p *parser) simpleLine() []node {
 	return line
 }
 
-func (p *parser) statement() []node {
+// statement appends a line's statements to a body.
+func (p *parser) statement(body []node) []node {
 	p.enter()
-	defer p.leave()
 	if compound := p.compound(); compound != nil {
-		return []node{compound}
+		body = append(body, compound)
+	} else {
+		body = p.simpleLine(body)
 	}
-	return p.simpleLine()
+	p.leave()
+	return body
 }
 
 // simple reads one statement that has no block.
@@ -309,7 +345,7 @@ func (p *parser) typeAlias() node {
 	}
 	at := p.here()
 	p.at++
-	a := &typeAlias{position: at, target: &name{p.here(), p.nameText(), true}, types: p.typeParameters()}
+	a := &typeAlias{position: at, target: &name{position: p.here(), id: p.nameText(), store: true}, types: p.typeParameters()}
 	p.needOperator("=")
 	a.value = p.expression()
 	return a
@@ -339,6 +375,11 @@ func (p *parser) typeParameters() []typeParameter {
 	return types
 }
 
+// isAugmented reports whether an operator assigns what it gives.
+func isAugmented(operator string) bool {
+	return operator[len(operator)-1] == '=' && augmentedOperators[operator]
+}
+
 var augmentedOperators = set("+=", "-=", "*=", "/=", "//=", "%=", "@=", "&=", "|=", "^=", ">>=", "<<=", "**=")
 
 func (p *parser) expressionOrAssignment() node {
@@ -349,7 +390,7 @@ func (p *parser) expressionOrAssignment() node {
 	case t.kind == tokenOperator && t.text == ":":
 		p.at++
 		return p.annotated(at, value)
-	case t.kind == tokenOperator && augmentedOperators[t.text]:
+	case t.kind == tokenOperator && isAugmented(t.text):
 		switch value.(type) {
 		case *name, *attribute, *subscript:
 		default:

@@ -96,9 +96,9 @@ func (p *parser) literalPattern() expression {
 func (p *parser) signedNumber() expression {
 	at := p.here()
 	negative := p.operator("-")
-	value := number(at, p.need(tokenNumber, "a number").text)
+	value := p.number(at, p.need(tokenNumber, "a number").text)
 	if negative {
-		return &operation{at, "-", []expression{value}}
+		return newOperation(at, "-", value)
 	}
 	return value
 }
@@ -109,9 +109,9 @@ func (p *parser) namePattern(at position) *pattern {
 	if !p.isOperator(".") && !p.isOperator("(") {
 		return &pattern{position: at, captures: capture(text)}
 	}
-	var value expression = &name{at, text, false}
+	var value expression = &name{position: at, id: text}
 	for p.operator(".") {
-		value = &attribute{at, value, p.nameText(), false}
+		value = &attribute{position: at, value: value, name: p.nameText()}
 	}
 	c := &pattern{position: at, values: []expression{value}}
 	if p.operator("(") {
@@ -159,12 +159,12 @@ func (p *parser) mappingKey() expression {
 		return p.literalPattern()
 	}
 	at := p.here()
-	var value expression = &name{at, p.nameText(), false}
+	var value expression = &name{position: at, id: p.nameText()}
 	if !p.isOperator(".") {
 		p.fail("a mapping's key is a name")
 	}
 	for p.operator(".") {
-		value = &attribute{at, value, p.nameText(), false}
+		value = &attribute{position: at, value: value, name: p.nameText()}
 	}
 	return value
 }

@@ -90,18 +90,23 @@ func Read(code string) Reading {
 	if r, ok := readable(code); !ok {
 		return r
 	}
-	// Python ends lines with CR, too.
-	source := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(code, "\ufeff"))
+	source := strings.TrimPrefix(code, "\ufeff")
+	if strings.Contains(source, "\r") {
+		source = lineEnds.Replace(source)
+	}
 	body, failure := parse(source, MaxDepth)
 	if failure != nil {
 		return Reading{Line: failure.line, Cause: CauseSyntax, Reason: "the script does not parse: " + failure.message}
 	}
 	b := newBinder()
-	b.bind(body)
+	b.bind(body, strings.Contains(source, "global") || strings.Contains(source, "nonlocal"))
 	b.checkUses()
 	b.link()
 	return b.read()
 }
+
+// lineEnds makes \n of all that ends a line to Python.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // readable reports what makes a script incomplete before it is parsed.
 // https://peps.python.org/pep-0263/

@@ -2,6 +2,7 @@ package awscode_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -187,15 +188,18 @@ func TestLongScriptsAreReadInBoundedSteps(t *testing.T) {
 	}
 }
 
+// BenchmarkRead reads a script of 2 KiB as agents write them.
 func BenchmarkRead(b *testing.B) {
-	script := "import asyncio, json\nREGIONS = [\"eu-west-1\", \"us-east-1\"]\n" +
-		"async def describe(region):\n    r = await call_boto3(service_name=\"ec2\", operation_name=\"DescribeInstances\", region_name=region)\n    return [i for x in r[\"Reservations\"] for i in x[\"Instances\"]]\n" +
-		strings.Repeat("total = 0\nfor page in range(10):\n    if page % 2 == 0 and total < 100:\n        total = total + page  # counts\n    print(f\"{page}: {total}\", json.dumps({\"a\": [1, 2, 3]}))\n", 9) +
-		"print(await asyncio.gather(*[describe(r) for r in REGIONS]))\n"
-	if got := awscode.Read(script); !got.Complete || len(got.Calls) != 2 {
+	code, err := os.ReadFile("testdata/report.py")
+	if err != nil {
+		b.Fatal(err)
+	}
+	script := string(code)
+	if got := awscode.Read(script); !got.Complete || len(got.Calls) != 5 {
 		b.Fatalf("%+v", got)
 	}
 	b.SetBytes(int64(len(script)))
+	b.ReportAllocs()
 	for b.Loop() {
 		awscode.Read(script)
 	}

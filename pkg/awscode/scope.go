@@ -86,6 +86,13 @@ type iteration struct {
 	untracked bool
 }
 
+func (i *iteration) rebind(c *cell) {
+	if i.rebinds == nil {
+		i.rebinds = map[*cell]bool{}
+	}
+	i.rebinds[c] = true
+}
+
 // load is one use of a name's values.
 type load struct {
 	node  *name
@@ -93,6 +100,8 @@ type load struct {
 	// iterations are those in whose bodies it is, in the scopes that run as one.
 	iterations []*iteration
 	cells      []*cell
+	// one is for cells: most loads have one.
+	one [1]*cell
 }
 
 // iterationOf gives the iteration of whose target c a load in its body has one row's
@@ -131,13 +140,12 @@ type members struct {
 
 // binder makes scopes and cells of a tree.
 type binder struct {
-	module  *scope
-	scope   *scope
-	merged  map[string]*cell
-	parents map[node]node
-	loads   map[*name]*load
-	order   []*load
-	calls   []*call
+	module *scope
+	scope  *scope
+	merged map[string]*cell
+	order  []*load
+	nodes  pool[load]
+	calls  []*call
 	// called has the functions by the cell that their definition binds, methods
 	// those of simple classes by their names.
 	called  map[*cell][]*callee
@@ -150,11 +158,12 @@ type binder struct {
 	attributes map[string]bool
 	// classes has the members of a class by the cell that its definition binds.
 	classes map[*cell][]*members
-	// scopes are those of attributes, and iterations by what they go over.
-	scopes     map[*attribute]*scope
+	// iterations are by what they go over.
 	iterations map[expression]*iteration
 	selfStores []*attribute
 	problem    *problem
+	// visitBelow is below, made once.
+	visitBelow visitor
 }
 
 // problem says why a script is incomplete.
@@ -173,25 +182,31 @@ func (b *binder) report(line int, reason string) {
 
 func newBinder() *binder {
 	b := &binder{
-		merged: map[string]*cell{}, parents: map[node]node{}, loads: map[*name]*load{},
+		merged: map[string]*cell{},
 		called: map[*cell][]*callee{}, methods: map[string][]*callee{},
 		stores: map[string][]expression{}, attributes: map[string]bool{}, classes: map[*cell][]*members{},
-		scopes: map[*attribute]*scope{}, iterations: map[expression]*iteration{},
+		iterations: map[expression]*iteration{},
 	}
 	b.module = &scope{kind: scopeModule, cells: map[string]*cell{}}
 	b.scope = b.module
+	b.visitBelow = b.below
 	return b
 }
 
-// bind walks a module's statements.
-func (b *binder) bind(body []node) {
-	b.declarations(body)
+// bind walks a module's statements. declares reports whether a name may be declared
+// global or nonlocal in it.
+func (b *binder) bind(body []node, declares bool) {
+	if declares {
+		for _, n := range body {
+			b.declarations(nil, n)
+		}
+	}
 	for _, n := range body {
 		b.visit(n)
 		b.boundFrom(n)
 	}
 	for _, l := range b.order {
-		l.cells = b.resolve(l.scope, l.node.id)
+		l.cells = b.resolve(l)
 		for _, c := range l.cells {
 			c.loads = append(c.loads, l)
 		}
@@ -225,18 +240,16 @@ func (b *binder) boundFrom(n node) {
 }
 
 // declarations finds the names that are declared global or nonlocal anywhere.
-func (b *binder) declarations(nodes []node) {
-	for _, n := range nodes {
-		if d, ok := n.(*declaration); ok {
-			for _, id := range d.names {
-				b.nameable(d.at(), id)
-				if b.merged[id] == nil {
-					b.merged[id] = &cell{name: id, merged: true}
-				}
+func (b *binder) declarations(_, n node) {
+	if d, ok := n.(*declaration); ok {
+		for _, id := range d.names {
+			b.nameable(d.at(), id)
+			if b.merged[id] == nil {
+				b.merged[id] = &cell{name: id, merged: true}
 			}
 		}
-		b.declarations(n.children())
 	}
+	n.each(b.declarations)
 }
 
 // nameable reports names that no script may bind.
@@ -268,7 +281,7 @@ func (b *binder) bindName(line int, s *scope, id string, what binding) *cell {
 	c.bindings = append(c.bindings, what)
 	for _, i := range s.iterations {
 		if i != what.iteration {
-			i.rebinds[c] = true
+			i.rebind(c)
 		}
 	}
 	if s.kind == scopeClass && len(c.bindings) == 1 {
@@ -279,11 +292,11 @@ func (b *binder) bindName(line int, s *scope, id string, what binding) *cell {
 
 // resolve gives the cells that a load may read: in a class's body its own, and
 // that outside which it reads before it is bound.
-func (b *binder) resolve(s *scope, id string) []*cell {
+func (b *binder) resolve(l *load) []*cell {
+	s, id, found := l.scope, l.node.id, l.one[:0]
 	if c := b.merged[id]; c != nil {
-		return []*cell{c}
+		return append(found, c)
 	}
-	var found []*cell
 	for at := s; at != nil; at = at.parent {
 		if at.kind == scopeClass && at != s {
 			continue

@@ -5,14 +5,19 @@ import "strings"
 // strings reads adjacent literals, which are one.
 func (p *parser) strings() expression {
 	at := p.here()
+	if t, next := p.peek(), p.after(1); t.kind == tokenString && next.kind != tokenString &&
+		next.kind != tokenFStringStart {
+		p.at++
+		return p.literal(t)
+	}
 	var parts []expression
 	bytes, text := false, false
 	for {
-		switch t := *p.peek(); t.kind {
+		switch t := p.peek(); t.kind {
 		case tokenString:
 			p.at++
 			bytes, text = bytes || t.bytes, text || !t.bytes
-			parts = append(parts, literal(&t))
+			parts = append(parts, p.literal(t))
 			continue
 		case tokenFStringStart:
 			p.at++
@@ -40,12 +45,12 @@ func (p *parser) strings() expression {
 	return &constant{at, constantString, whole.String()}
 }
 
-func literal(t *token) expression {
+func (p *parser) literal(t *token) expression {
 	kind := constantString
 	if t.bytes || t.opaque {
 		kind = constantOther
 	}
-	return &constant{position{t.line}, kind, t.text}
+	return p.constants.add(constant{position{line: int(t.line)}, kind, t.text})
 }
 
 // fstring reads literal text and fields, up to the end of the string or of the
@@ -53,15 +58,15 @@ func literal(t *token) expression {
 func (p *parser) fstring() []expression {
 	p.enter()
 	defer p.leave()
-	var parts []expression
+	parts := make([]expression, 0, usualElements)
 	for {
-		switch t := *p.peek(); {
+		switch t := p.peek(); {
 		case t.kind == tokenFStringMiddle:
 			p.at++
-			parts = append(parts, literal(&t))
+			parts = append(parts, p.literal(t))
 		case t.kind == tokenOperator && t.text == "{":
 			p.at++
-			parts = append(parts, p.replacement(position{t.line}))
+			parts = append(parts, p.replacement(position{line: int(t.line)}))
 		default:
 			return parts
 		}

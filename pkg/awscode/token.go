@@ -28,11 +28,11 @@ const (
 )
 
 type token struct {
-	kind tokenKind
 	// text is a name in NFKC, a keyword, an operator, a number as it is written,
 	// or the value of a string or of an f-string's literal part.
 	text string
-	line int
+	line int32
+	kind tokenKind
 	// bytes: the string literal is one of bytes. opaque: its value is not known
 	// to this reader, because it names a character (\N{...}).
 	bytes, opaque bool
@@ -44,6 +44,9 @@ var keywords = set(
 	"elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
 	"not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 )
+
+// maxKeyword is the length of the longest keyword.
+const maxKeyword = len("continue")
 
 // operators in the order in which they are tried: the longest first.
 var operators = []string{
@@ -102,9 +105,10 @@ type tokenizer struct {
 type indentation struct{ wide, narrow int }
 
 // tokenize splits source. depth bounds brackets, f-strings and indentation.
-func tokenize(source string, depth int) ([]token, *syntaxError) {
-	t := &tokenizer{source: source, line: 1, indents: []indentation{{}}, depth: depth}
-	t.tokens = make([]token, 0, len(source)/4+8)
+//
+// The tokens are appended to those of into, which has none.
+func tokenize(source string, depth int, into []token) ([]token, *syntaxError) {
+	t := &tokenizer{source: source, line: 1, indents: []indentation{{}}, depth: depth, tokens: into}
 	if err := t.run(); err != nil {
 		return nil, err
 	}
@@ -116,8 +120,10 @@ func (t *tokenizer) fail(message string) *syntaxError {
 }
 
 func (t *tokenizer) emit(kind tokenKind, text string) {
-	t.tokens = append(t.tokens, token{kind: kind, text: text, line: t.line})
+	t.tokens = append(t.tokens, token{kind: kind, text: text, line: t.tokenLine()})
 }
+
+func (t *tokenizer) tokenLine() int32 { return int32(t.line) } //nolint:gosec // a source has MaxBytes
 
 func (t *tokenizer) peek(n int) byte {
 	if t.at+n < len(t.source) {
@@ -245,9 +251,11 @@ func (t *tokenizer) align(width indentation) *syntaxError {
 const maxIndents = 100
 
 func (t *tokenizer) comment() {
-	for t.at < len(t.source) && t.source[t.at] != '\n' {
-		t.at++
+	if end := strings.IndexByte(t.source[t.at:], '\n'); end >= 0 {
+		t.at += end
+		return
 	}
+	t.at = len(t.source)
 }
 
 // next reads one token, and reports whether it ended a logical line.
@@ -255,7 +263,8 @@ func (t *tokenizer) next() (ended bool, err *syntaxError) {
 	c := t.peek(0)
 	switch {
 	case c == ' ' || c == '\t' || c == '\f':
-		t.at++
+		for t.at++; t.peek(0) == ' '; t.at++ {
+		}
 	case c == '#':
 		t.comment()
 	case c == '\n':
@@ -289,15 +298,12 @@ func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 
 // name reads a name, a keyword, or a string literal with a prefix.
 func (t *tokenizer) name() *syntaxError {
-	start := t.at
-	ascii := true
-	for t.at < len(t.source) {
-		r, size := utf8.DecodeRuneInString(t.source[t.at:])
-		if !isIdentifier(r, t.at == start) {
-			break
-		}
-		ascii = ascii && r < utf8.RuneSelf
-		t.at += size
+	start, ascii := t.at, true
+	for t.at < len(t.source) && isNameByte[t.source[t.at]] {
+		t.at++
+	}
+	if t.at < len(t.source) && t.source[t.at] >= utf8.RuneSelf {
+		ascii = t.unicodeName(start)
 	}
 	text := t.source[start:t.at]
 	if text == "" {
@@ -307,7 +313,7 @@ func (t *tokenizer) name() *syntaxError {
 		return t.stringLiteral(strings.ToLower(text))
 	}
 	if ascii {
-		if keywords[text] {
+		if len(text) <= maxKeyword && keywords[text] {
 			t.emit(tokenKeyword, text)
 			return nil
 		}
@@ -324,6 +330,29 @@ func (t *tokenizer) name() *syntaxError {
 	t.emit(tokenName, text)
 	return nil
 }
+
+// unicodeName reads a name that begins at start and may have runes beyond ASCII, and
+// reports whether it has none.
+func (t *tokenizer) unicodeName(start int) (ascii bool) {
+	ascii = true
+	for t.at = start; t.at < len(t.source); {
+		r, size := utf8.DecodeRuneInString(t.source[t.at:])
+		if !isIdentifier(r, t.at == start) {
+			break
+		}
+		ascii = ascii && r < utf8.RuneSelf
+		t.at += size
+	}
+	return ascii
+}
+
+// isNameByte has the bytes of ASCII that a name may have.
+var isNameByte = func() (is [256]bool) {
+	for c := range is {
+		is[c] = c == '_' || isDigit(byte(c)) || isLetter(byte(c))
+	}
+	return is
+}()
 
 // isIdentifier reports whether a name may have r, as its first rune or later.
 // https://peps.python.org/pep-3131/

@@ -300,7 +300,7 @@ func negative(e expression) []alternative {
 
 // name gives what a load may read.
 func (a *analysis) name(n *name) []alternative {
-	l := a.loads[n]
+	l := n.load
 	if l == nil || len(l.cells) == 0 {
 		return unknown
 	}
@@ -365,7 +365,7 @@ func (a *analysis) elementOf(i *iteration, c *cell) []alternative {
 
 // ownAttribute is self.x: what any self.x of the script is given.
 func (a *analysis) ownAttribute(e *attribute) []alternative {
-	if !a.isSelf(a.scopes[e], e.value) || len(a.methods[e.name]) > 0 {
+	if !a.isSelf(e.scope, e.value) || len(a.methods[e.name]) > 0 {
 		return unknown
 	}
 	for _, c := range a.classCells {
