@@ -37,8 +37,9 @@ var taggingActions = []string{"TagResource", "TagResources", "CreateTags", "AddT
 // addForParameters adds what parameters of the call need beside.
 func (c *catalog) addForParameters(o *Operation, prefix string, mayHave func(string) bool) {
 	has := func(parameters []string) bool { return slices.ContainsFunc(parameters, mayHave) }
+	call := o.Call()
 	for i := range conditionals {
-		if row := &conditionals[i]; row.call == o.Call() && has(row.parameters) {
+		if row := &conditionals[i]; row.call == call && has(row.parameters) {
 			c.addActions(o, row.actions)
 		}
 	}

@@ -13,11 +13,7 @@ resp = await call_boto3(
         "GroupBy": [{"Type": "DIMENSION", "Key": "SERVICE"}],
     },
 )
-rows = []
-for period in resp.get("ResultsByTime", []):
-    for group in period["Groups"]:
-        rows.append((group["Keys"][0], float(group["Metrics"]["UnblendedCost"]["Amount"])))
-sorted(rows, key=lambda row: row[1], reverse=True)[:10]
+print(resp.get("ResultsByTime", []))
 import asyncio
 
 async def cpu(instance_id):
