@@ -150,10 +150,18 @@ func FuzzRead(f *testing.F) {
 	f.Add("for s, o in [(\"s3\", \"A\")]:\n    await call_boto3(service_name=s, operation_name=f\"{o}\")\n")
 	f.Add("match x:\n case {'a': [b, *c], **d} | C(e=1): pass\nclass A[T]:\n\tasync def f(self, /, *a, k=1, **w): self.x = lambda: (yield)\n")
 	f.Add("f'{a!r:>{b}}' rb'x' \"\"\"y\"\"\"\nx: int = y = {**z}\n")
+	python := startPython(f)
 	f.Fuzz(func(t *testing.T, script string) {
 		got := awscode.Read(script)
-		if !got.Complete && (got.Reason == "" || got.Line < 1) {
+		if got.Complete != (got.Reason == "") || got.Complete != (got.Cause == "") || !got.Complete && got.Line < 1 {
 			t.Fatalf("%+v", got)
+		}
+		const maxSteps, oneMore = 200_000, 1_100
+		if got.Steps > maxSteps+oneMore {
+			t.Fatalf("%d steps", got.Steps)
+		}
+		if python != nil {
+			python.compare(t, script)
 		}
 	})
 }
