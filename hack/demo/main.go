@@ -27,6 +27,12 @@ const (
 	sessions = "arn:aws:sts::123456789012:assumed-role/"
 )
 
+// What the story comes to.
+const (
+	wantExchanges = 7
+	wantDenials   = 5
+)
+
 const authConfig = `apiVersion: countersign.io/v1alpha1
 kind: AuthConfig
 spec:
@@ -35,6 +41,7 @@ spec:
     url: %s
     region: us-east-1
     service: aws-mcp
+    scripts: [{tool: aws___run_script, argument: code}]
   identity:
     source: bearer
     oidc: {issuer: %q, audience: countersign}
@@ -50,8 +57,12 @@ spec:
       priority: 1
 `
 
-const policies = `@id("everybody-runs-scripts-in-his-role")
-permit (principal, action in [MCP::Action::"aws___run_script", MCP::Action::"aws___search_documentation"], resource);
+const policies = `@id("everybody-searches")
+permit (principal, action == MCP::Action::"aws___search_documentation", resource);
+
+@id("scripts-that-read")
+permit (principal, action == MCP::Action::"aws___run_script", resource)
+when { context has aws && context.aws.readOnly && !context.aws.secrets };
 
 @id("readers-ask-about-products")
 permit (principal in MCP::Group::"s3-readers", action == MCP::Action::"aws___get_regional_availability", resource)
@@ -148,6 +159,9 @@ func (s *story) acts(ctx context.Context) error {
 		sessions = append(sessions, session)
 	}
 	if err := s.calls(ctx, sessions[0], sessions[1]); err != nil {
+		return err
+	}
+	if err := s.scripts(ctx, sessions[0], sessions[1]); err != nil {
 		return err
 	}
 	if err := s.streams(ctx, people[0]); err != nil {
@@ -328,6 +342,63 @@ func lastPart(err error) string {
 	return text
 }
 
+// instance runs in eu-west-1.
+const instance = "i-0a1b2c3d4e5f60001"
+
+// scripts tells what becomes of the one tool that can do everything.
+func (s *story) scripts(ctx context.Context, alice, bob *mcp.ClientSession) error {
+	head("One tool for all of AWS: the script is read, and its session can do what was read and nothing else")
+	running := func(want string) error {
+		if state := s.aws.Account.Instances("eu-west-1")[instance]; state != want {
+			return fmt.Errorf("%s is %s, want %s", instance, state, want)
+		}
+		return nil
+	}
+	said, err := runScript(ctx, alice, standin.ScriptInstances)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(said, instance) {
+		return fmt.Errorf("alice was told %s", said)
+	}
+	granted := s.sts.Granted()
+	policy := granted[len(granted)-1].Policy
+	if !strings.Contains(policy, `"NotAction":["ec2:DescribeInstances"`) {
+		return fmt.Errorf("the session of alice's script has the policy %s", policy)
+	}
+	say("alice  asks what runs in eu-west-1      allowed: %s", instance)
+	say("       STS was asked for               %s", policy)
+	for _, try := range []struct{ what, code string }{
+		{"tries to stop it", standin.ScriptStop},
+		{"hides the call", standin.ScriptStopHidden},
+	} {
+		if _, err = runScript(ctx, alice, try.code); err == nil {
+			return fmt.Errorf("alice %s, and it ran", try.what)
+		}
+		say("alice  %-32s denied: %s", try.what, lastPart(err))
+	}
+	if err := s.aws.Plant("statistics", standin.PlantedStatistics); err != nil {
+		return err
+	}
+	said, err = call(ctx, alice, standin.ToolRunScript, map[string]any{"code": standin.ScriptMean})
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(said, "explicit deny in a session policy") {
+		return fmt.Errorf("a script that lies was not stopped: %s", said)
+	}
+	say("alice  runs what reads as harmless; a module that lies in AWS's sandbox stops the instance in its place:")
+	say("       IAM says: %s", said)
+	if err := running("running"); err != nil {
+		return err
+	}
+	if _, err := runScript(ctx, bob, standin.ScriptStop); err != nil {
+		return err
+	}
+	say("bob    stops it                         allowed: he may use every tool")
+	return running("stopped")
+}
+
 func (s *story) streams(ctx context.Context, p person) error {
 	head("A stream arrives piece by piece")
 	begun := time.Now()
@@ -372,8 +443,9 @@ func (s *story) counts() error {
 	head("Exchanges and requests")
 	exchanges, requests := s.sts.Asked(), s.aws.Verified.Load()
 	say("%d requests with a good signature reached AWS, %d with a bad one", requests, s.aws.Refused.Load())
-	say("%d exchanges with STS: one for each person's token", exchanges)
-	if exchanges != 3 || requests < 10 || s.aws.Refused.Load() != 0 {
+	say("%d exchanges with STS: one for bob, whose scripts run in his role; of alice and carol one for each set of", exchanges)
+	say("actions that their scripts do, and one of alice's role for other tools")
+	if exchanges != wantExchanges || requests < 10 || s.aws.Refused.Load() != 0 {
 		return errors.New("the figures are not as told")
 	}
 	head("What the audit says of it (standard output of the sidecar, one line per decision)")
@@ -397,8 +469,8 @@ func (s *story) counts() error {
 		}
 	}
 	say("in all %d allowed, %d denied", allowed, denied)
-	if denied != 3 {
-		return fmt.Errorf("%d denials in the audit, want 3: no token, by tool, by argument", denied)
+	if denied != wantDenials {
+		return fmt.Errorf("%d denials in the audit, want %d: no token, by tool, by argument, two scripts", denied, wantDenials)
 	}
 	return nil
 }
