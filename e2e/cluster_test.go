@@ -211,7 +211,9 @@ func token(t *testing.T, claims map[string]any) string {
 // seen is what the stand-ins saw.
 type seen struct {
 	Verified, Refused int
-	Granted           []struct{ RoleARN, Name, Subject string }
+	Granted           []struct{ RoleARN, Name, Subject, Policy string }
+	// Instances are the states of those in eu-west-1.
+	Instances map[string]string
 	// Asked counts the questions to the stand-in DNS, by "network name.".
 	Asked map[string]int
 }
@@ -283,7 +285,20 @@ func call(t *testing.T, namespace, pod, token, tool string) conversation {
 // callIn calls in a session that the agent keeps open under a name.
 func callIn(t *testing.T, session, namespace, pod, token, tool string) conversation {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"token": token, "tool": tool, "arguments": argumentsOf(tool), "session": session})
+	c := converse(t, namespace, pod, map[string]any{"token": token, "tool": tool, "arguments": argumentsOf(tool), "session": session})
+	var script struct {
+		Value string `json:"return_value"`
+	}
+	if tool == standin.ToolRunScript && json.Unmarshal([]byte(c.Text), &script) == nil {
+		c.Text = script.Value
+	}
+	return c
+}
+
+// converse has the agent call a tool.
+func converse(t *testing.T, namespace, pod string, request map[string]any) conversation {
+	t.Helper()
+	body, err := json.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,12 +309,6 @@ func callIn(t *testing.T, session, namespace, pod, token, tool string) conversat
 	var c conversation
 	if err := json.Unmarshal(text, &c); err != nil {
 		t.Fatalf("%v: %s", err, text)
-	}
-	var script struct {
-		Value string `json:"return_value"`
-	}
-	if tool == standin.ToolRunScript && json.Unmarshal([]byte(c.Text), &script) == nil {
-		c.Text = script.Value
 	}
 	return c
 }

@@ -76,8 +76,13 @@ func run(domain, clusterIssuer string) error {
 		_ = json.NewEncoder(w).
 			Encode(map[string]any{
 				"verified": aws.Verified.Load(), "refused": aws.Refused.Load(),
-				"granted": sts.Granted(), "asked": dns.seen(),
+				"granted": sts.Granted(), "asked": dns.seen(), "instances": aws.Account.Instances("eu-west-1"),
 			})
+	})
+	admin.HandleFunc("POST /plant", func(w http.ResponseWriter, _ *http.Request) {
+		if err := aws.Plant("statistics", standin.PlantedStatistics); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
 	})
 	failed := make(chan error, 3)
 	go func() { failed <- dns.serve(":5353") }()
