@@ -59,10 +59,16 @@ func (s *sandbox) runScript(
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("run: %w", ctx.Err())
 	}
-	if err != nil {
-		return map[string]any{"status": "error", "error": err.Error(), "api_calls": run.made()}, nil
+	return run.result(value, err), nil
+}
+
+// result is what aws___run_script gives for a script that has ended; failed is its own
+// error.
+func (r *scriptRun) result(value any, failed error) map[string]any {
+	if failed != nil {
+		return map[string]any{"status": "error", "error": failed.Error(), "api_calls": r.made()}
 	}
-	return map[string]any{"status": "success", "return_value": value, "api_calls": run.made()}, nil
+	return map[string]any{"status": "success", "return_value": value, "api_calls": r.made()}
 }
 
 // tasks are scripts that run longer.
@@ -133,8 +139,5 @@ func RunScript(
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("run: %w", ctx.Err())
 	}
-	if err != nil {
-		return map[string]any{"status": "error", "error": err.Error(), "api_calls": run.made()}, nil
-	}
-	return map[string]any{"status": "success", "return_value": value, "api_calls": run.made()}, nil
+	return run.result(value, err), nil
 }

@@ -40,7 +40,7 @@ func readActions(dir string) (*actions, error) {
 		return nil, err
 	}
 	for _, path := range paths {
-		text, err := os.ReadFile(path) //nolint:gosec // of the package
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}

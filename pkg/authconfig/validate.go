@@ -309,7 +309,7 @@ func (v *validator) scripts(path string, wire *[]wireScript, isAWSMCP bool) []Sc
 		if slices.ContainsFunc(scripts, func(s Script) bool { return s.Tool == w.Tool }) {
 			v.failf(at+".tool", "%q is there twice", clip(w.Tool))
 		}
-		scripts = append(scripts, Script{Tool: w.Tool, Argument: w.Argument})
+		scripts = append(scripts, Script(w))
 	}
 	return scripts
 }

@@ -103,7 +103,7 @@ func broken(script string, seed uint64, count int) []string {
 		seed ^= seed << 13
 		seed ^= seed >> 7
 		seed ^= seed << 17
-		return int(seed % uint64(n)) //nolint:gosec // below n
+		return int(seed % uint64(n))
 	}
 	marks := []string{
 		"(", ")", "[", "]", "{", "}", ":", ",", "=", ":=", "*", "**", ".", "\"", "'", "\\", "\n", "    ", "\t", "#", "async", "await", "for", "in",

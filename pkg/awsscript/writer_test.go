@@ -23,7 +23,7 @@ func (w *scriptWriter) pick(n int) int {
 	w.state ^= w.state << 13
 	w.state ^= w.state >> 7
 	w.state ^= w.state << 17
-	return int(w.state % uint64(n)) //nolint:gosec // below n
+	return int(w.state % uint64(n))
 }
 
 func (w *scriptWriter) call() (service, operation string) {

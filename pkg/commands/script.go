@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +48,7 @@ func Script(path string, format Format, stdin io.Reader, stdout io.Writer) error
 func readScript(path string, stdin io.Reader) (string, error) {
 	source := stdin
 	if path != "-" {
-		file, err := os.Open(path)
+		file, err := os.Open(path) //nolint:gosec // the user names the file
 		if err != nil {
 			return "", err
 		}
@@ -76,10 +77,14 @@ func addSession(report *awsscript.Report, effects *awsscript.Effects) error {
 	session, err := credentials.Narrow(&credentials.RoleSession{Policy: policy}, credentials.Narrowing{
 		Actions: effects.Actions, KMS: effects.UsesKMS(),
 	})
-	if err != nil {
-		report.Session = "none: " + err.Error()
-		return nil
+	var tooLarge *credentials.TooLargeError
+	switch {
+	case errors.As(err, &tooLarge):
+		report.Session = "none: " + tooLarge.Error()
+	case err != nil:
+		return err
+	default:
+		report.Session, report.SessionPolicy = "one of its own", jsontext.Value(session.Policy)
 	}
-	report.Session, report.SessionPolicy = "one of its own", jsontext.Value(session.Policy)
 	return nil
 }

@@ -54,18 +54,15 @@ func (o *ownership) forgetOf(by owner, id ownedID) {
 	}
 }
 
-// claim gives id to the caller; it is false when another caller holds it.
-func (o *ownership) claim(id ownedID, by owner) bool {
+// claim gives id to the caller, unless another caller holds it.
+func (o *ownership) claim(id ownedID, by owner) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if holder, held := o.owners.Get(id); held {
-		if holder != by {
-			return false
-		}
-		if mine := o.byCaller[by]; mine != nil {
+		if mine := o.byCaller[by]; mine != nil && holder == by {
 			mine.Get(id)
 		}
-		return true
+		return
 	}
 	mine := o.byCaller[by]
 	if mine == nil {
@@ -82,7 +79,6 @@ func (o *ownership) claim(id ownedID, by owner) bool {
 	}
 	mine.Add(id, struct{}{})
 	o.owners.Add(id, by)
-	return true
 }
 
 // holds reports whether the caller holds id.
