@@ -303,3 +303,50 @@ func TestExplainExitsWithItsAnswer(t *testing.T) {
 		}
 	})
 }
+
+func TestExplainReadsAScriptFromAFile(t *testing.T) {
+	issuer := standin.NewIssuer()
+	defer issuer.Close()
+	dir := t.TempDir()
+	files := map[string]string{
+		"auth-config.yaml": config("https://aws-mcp.us-east-1.api.aws/mcp", issuer.URL),
+		"p.cedar":          `permit(principal, action == MCP::Action::"aws___run_script", resource) when { context has aws && context.aws.readOnly };`,
+	}
+	scripts := t.TempDir()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := issuer.Token(map[string]any{"sub": "alice", "aud": "aud"})
+	for name, c := range map[string]struct {
+		file string
+		code int
+		want []string
+	}{
+		"a script that reads":    {`await call_boto3(service_name="s3", operation_name="ListBuckets")`, 0, []string{"aws___run_script allowed on aws", "Calls     s3:ListBuckets", "Session   one of its own", `"NotAction":["s3:ListAllMyBuckets"`}},
+		"a script that writes":   {`await call_boto3(service_name="s3", operation_name="DeleteBucket")`, 3, []string{"aws___run_script DENIED on aws", "Levels    Write"}},
+		"one that is not read":   {"x = 1\neval(x)", 3, []string{"NOT READABLE, line 2: the name eval"}},
+		"arguments as JSON":      {`{"code": "await call_boto3(service_name='s3', operation_name='ListBuckets')"}`, 0, []string{"Calls     s3:ListBuckets"}},
+		"another argument in it": {`{"code": "1", "x": 1}`, 3, []string{`NOT READABLE: the tool is not known to have the argument "x"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(scripts, strings.ReplaceAll(name, " ", "_"))
+			if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			stdout, stderr, code := run(t, token, "explain", "--config", dir, "--token", "-", "--tool", "aws___run_script", "--arguments", "@"+path)
+			if code != c.code {
+				t.Errorf("exit %d, want %d: %s", code, c.code, stderr)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("no %q in\n%s", want, stdout)
+				}
+			}
+		})
+	}
+	if _, stderr, code := run(t, token, "explain", "--config", dir, "--token", "-", "--tool", "aws___run_script", "--arguments", "@/nonexistent"); code != 2 || !strings.Contains(stderr, "--arguments: open /nonexistent") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
