@@ -43,8 +43,10 @@ type (
 		id string
 		// store: it is bound or deleted here, not loaded.
 		store bool
-		// load is what the binder finds of a name that is loaded.
-		load *load
+		// load is what the binder finds of a name that is loaded, bound the cell of one
+		// that is assigned.
+		load  *load
+		bound *cell
 	}
 	constant struct {
 		position
@@ -83,6 +85,8 @@ type (
 		function  expression
 		arguments []expression
 		keywords  []keyword
+		// names are those of keywords, where there are many.
+		names map[string]bool
 	}
 	// keyword is an argument by name; without a name it is **value.
 	keyword struct {
@@ -186,9 +190,11 @@ type (
 		targets []expression
 		value   expression
 	}
-	// annotated has a nil value where it only declares.
+	// annotated has a nil value where it only declares, which it does not for a target
+	// in brackets.
 	annotated struct {
 		position
+		bracketed                 bool
 		target, annotation, value expression
 	}
 	augmented struct {
@@ -308,6 +314,8 @@ type pattern struct {
 	captures []string
 	values   []expression
 	inner    []*pattern
+	// attributes are those that a class pattern reads by name.
+	attributes []string
 }
 
 func list(nodes ...node) []node {
@@ -540,6 +548,14 @@ func (p *pattern) expressions() []node {
 	all := p.values
 	for _, inner := range p.inner {
 		all = append(all[:len(all):len(all)], inner.expressions()...)
+	}
+	return all
+}
+
+func (p *pattern) readAttributes() []string {
+	all := p.attributes
+	for _, inner := range p.inner {
+		all = append(all[:len(all):len(all)], inner.readAttributes()...)
 	}
 	return all
 }

@@ -1,5 +1,7 @@
 package awscode
 
+import "slices"
+
 func (b *binder) enter(kind scopeKind) *scope {
 	outer := b.scope
 	b.scope = &scope{kind: kind, parent: outer, cells: map[string]*cell{}}
@@ -37,23 +39,34 @@ func (b *binder) visit(n node) {
 			s = s.parent
 		}
 		b.below(n, n.value)
-		b.bindName(n.at(), s, n.target.id, binding{value: n.value})
+		value := n.value
+		if !isScalar(value) {
+			value = nil // what is around it has the same collection
+		}
+		b.bindName(n.at(), s, n.target.id, binding{value: value})
 	case *lambda:
 		b.lambda(n)
 	case *comprehension:
 		b.comprehension(n)
 	case *assignment:
 		b.below(n, n.value)
+		value := n.value
+		if len(n.targets) > 1 && !isScalar(value) {
+			value = nil // each target holds the same collection
+		}
 		for _, target := range n.targets {
-			b.assign(n, target, n.value)
+			b.assign(n, target, value)
 		}
 	case *annotated:
 		b.below(n, n.annotation)
 		b.below(n, n.value)
 		if n.value == nil {
-			// A declaration makes the name local, and gives it no value.
+			// A declaration makes the name local, and gives it no value; one in brackets
+			// does not.
 			if target, ok := n.target.(*name); ok {
-				b.bindName(n.at(), b.scope, target.id, binding{})
+				if !n.bracketed {
+					b.bindName(n.at(), b.scope, target.id, binding{})
+				}
 				return
 			}
 		}
@@ -111,7 +124,10 @@ func (b *binder) assign(parent node, target, value expression) {
 	target.setParent(parent)
 	switch t := target.(type) {
 	case *name:
-		b.bindName(t.at(), b.scope, t.id, binding{value: value})
+		if b.scope.kind == scopeClass && value != nil && !isScalar(value) {
+			value = nil // it is an attribute of the class, too
+		}
+		t.bound = b.bindName(t.at(), b.scope, t.id, binding{value: value})
 	case *display:
 		from, ok := value.(*display)
 		fits := ok && from.kind != '{' && len(from.elements) == len(t.elements) &&
@@ -130,6 +146,15 @@ func (b *binder) assign(parent node, target, value expression) {
 	case *subscript:
 		t.each(b.visitBelow)
 	}
+}
+
+// isScalar reports whether an expression makes no collection that its text shows.
+func isScalar(e expression) bool {
+	switch e.(type) {
+	case *constant, *formatted, *operation, *name, *attribute, *subscript:
+		return true
+	}
+	return false
 }
 
 func (b *binder) deleted(target expression) {
@@ -164,14 +189,14 @@ func (b *binder) store(t *attribute, value expression) {
 }
 
 // isSelf reports whether e, in s, is the first parameter of a method of a simple
-// class. It is asked when every binding is known.
+// class of which nothing but objects are made. It is asked when every binding is known.
 func (b *binder) isSelf(s *scope, e expression) bool {
 	n, ok := e.(*name)
 	if !ok || b.merged[n.id] != nil {
 		return false
 	}
 	s = s.activation()
-	if s.method == nil || !simple(s.method) {
+	if s.method == nil || !simple(s.method) || !s.methodOf.plain {
 		return false
 	}
 	c := s.cells[n.id]
@@ -196,6 +221,14 @@ func (b *binder) checkAttribute(n *attribute) {
 	if isUnsafeAttribute(n.name) {
 		b.report(n.at(), "the attribute "+n.name+" is not one of those that are read")
 	}
+}
+
+// loadedAttribute notes one that something else than x.attribute loads.
+func (b *binder) loadedAttribute(line int, id string) {
+	if isUnsafeAttribute(id) {
+		b.report(line, "the attribute "+id+" is not one of those that are read")
+	}
+	b.attributes[id] = true
 }
 
 func (a alias) bound() string {
@@ -223,7 +256,7 @@ func (b *binder) importing(n *importing) {
 			b.report(n.at(), "the name "+a.name+" of "+module+" is not one of those that are read")
 		}
 		c := b.bindName(n.at(), b.scope, a.bound(), binding{})
-		if !n.from {
+		if !n.from && !slices.Contains(c.modules, module) && (listed || len(c.modules) == 0) {
 			c.modules = append(c.modules, module)
 		}
 	}
@@ -338,6 +371,9 @@ func (b *binder) match(n *match) {
 		for _, id := range c.pattern.names() {
 			b.bindName(c.at(), b.scope, id, binding{})
 		}
+		for _, attribute := range c.pattern.readAttributes() {
+			b.loadedAttribute(c.at(), attribute)
+		}
 		b.below(n, c.guard)
 		b.every(n, c.body)
 	}
@@ -347,6 +383,9 @@ func (b *binder) match(n *match) {
 // of no known value.
 func (b *binder) typeParameters(types []typeParameter) {
 	for n := range types {
+		if id := types[n].name; safeBuiltins[id] || preloaded[id] || b.isModule(id) {
+			b.report(types[n].at(), "a type parameter has the name "+id+", which means something else around it")
+		}
 		b.bindName(types[n].at(), b.scope, types[n].name, binding{})
 		if types[n].bound != nil {
 			b.visit(types[n].bound)
@@ -370,7 +409,7 @@ func (b *binder) function(n *function) {
 		b.called[c] = append(b.called[c], f)
 	} else {
 		f.self = true
-		f.opaque = f.opaque || !simple(owner)
+		f.opaque = f.opaque || !simple(owner) || b.scope.members.nested
 		b.methods[n.name] = append(b.methods[n.name], f)
 		b.scope.members.methods = append(b.scope.members.methods, f)
 		if n.name == "__init__" {
@@ -378,13 +417,17 @@ func (b *binder) function(n *function) {
 		}
 	}
 	outer := b.enter(scopeFunction)
-	b.scope.callee, b.scope.method = f, owner
+	members := outer.members
+	b.scope.callee, b.scope.method, b.scope.methodOf = f, owner, members
 	for index, p := range n.parameters.all() {
 		what := binding{callee: f, index: index}
 		if p == n.parameters.rest || p == n.parameters.keywords {
 			what = binding{}
 		}
-		b.bindName(p.at(), b.scope, p.name, what)
+		c := b.bindName(p.at(), b.scope, p.name, what)
+		if owner != nil && index == 0 {
+			members.selves = append(members.selves, c)
+		}
 	}
 	b.every(n, n.body)
 	b.scope = outer
@@ -396,7 +439,7 @@ func (b *binder) class(n *class) {
 	b.every(n, n.bases)
 	b.every(n, keywordValues(n.keywords))
 	c := b.bindName(n.at(), b.scope, n.name, binding{})
-	m := &members{simple: simple(n)}
+	m := &members{simple: simple(n), nested: b.scope.kind == scopeClass}
 	b.classes[c] = append(b.classes[c], m)
 	outer := b.enter(scopeClass)
 	b.scope.class, b.scope.members = n, m

@@ -1,5 +1,7 @@
 package awscode
 
+import "slices"
+
 // checkUses reports what a script uses otherwise than as it is followed: the
 // ways out of the sandbox, modules, type, and attributes that it stores.
 func (b *binder) checkUses() {
@@ -14,6 +16,74 @@ func (b *binder) checkUses() {
 			b.report(t.at(), "the attribute "+t.name+" is stored on something else than self in a simple class")
 		}
 	}
+}
+
+// findPlainClasses finds those of which nothing but objects are made.
+func (b *binder) findPlainClasses() {
+	for c, classes := range b.classes {
+		_, only := b.callsOf(c)
+		for _, m := range classes {
+			m.plain = only && len(c.bindings) == 1 && !m.nested
+		}
+	}
+	for _, c := range b.classCells {
+		if len(c.loads) > 0 && c.scope.members != nil {
+			c.scope.members.plain = false
+		}
+	}
+}
+
+// keepsItsObjects reports whether the objects that calls of a class make are only
+// asked for attributes: whoever else has one may call its methods by name, with
+// arguments that this reader does not see.
+func (b *binder) keepsItsObjects(calls []*call, m *members) bool {
+	for _, c := range m.selves {
+		if !onlyForAttributes(c) {
+			return false
+		}
+	}
+	for _, c := range calls {
+		switch c.parent().(type) {
+		case *attribute, *expressionStatement:
+			continue
+		}
+		target, ok := assignedTo(c).(*name)
+		if !ok || target.bound == nil || !onlyForAttributes(target.bound) {
+			return false
+		}
+	}
+	return true
+}
+
+// assignedTo gives the one target that a value is assigned to, also where several
+// stand on both sides, or nil.
+func assignedTo(value node) node {
+	switch p := value.parent().(type) {
+	case *assignment:
+		if len(p.targets) == 1 {
+			return p.targets[0]
+		}
+	case *display:
+		a, ok := p.parent().(*assignment)
+		if !ok || len(a.targets) != 1 {
+			return nil
+		}
+		targets, ok := a.targets[0].(*display)
+		at := slices.Index(p.elements, value)
+		if ok && at >= 0 && len(targets.elements) == len(p.elements) && !hasStar(targets.elements) && !hasStar(p.elements) {
+			return targets.elements[at]
+		}
+	}
+	return nil
+}
+
+func onlyForAttributes(c *cell) bool {
+	for _, l := range c.loads {
+		if _, ok := l.node.parent().(*attribute); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // checkKeywords reports arguments with which a function that is safe calls methods
@@ -96,7 +166,7 @@ func (b *binder) mayBeBuiltin(l *load) bool {
 func (b *binder) modulesOf(l *load) []string {
 	var held []string
 	for _, c := range l.cells {
-		held = append(held, c.modules...)
+		held = append(held, c.modules...) // each once, see importing
 	}
 	if preloaded[l.node.id] && b.mayBeBuiltin(l) {
 		held = append(held, l.node.id)
@@ -154,8 +224,9 @@ func (b *binder) link() {
 			if m.init != nil {
 				m.init.calls = calls
 			}
+			escapes := !b.keepsItsObjects(calls, m)
 			for _, f := range m.methods {
-				f.opaque = f.opaque || !only || len(c.bindings) != 1 || !m.simple
+				f.opaque = f.opaque || !only || len(c.bindings) != 1 || !m.simple || escapes
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package awscode
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // item is an element of a collection: an expression, a pair as .items() and
 // enumerate() give it, or neither, which is not known. choices are the rows to
@@ -60,12 +63,22 @@ func entries(literal node) (keys, values []expression, known bool) {
 
 // inner gives the collections that stand directly in one.
 func (a *analysis) inner(literal node) []node {
+	if found, known := a.inside[literal]; known {
+		return found
+	}
+	found := a.findInner(literal)
+	a.inside[literal] = found
+	return found
+}
+
+func (a *analysis) findInner(literal node) []node {
 	var elements []expression
 	if d, ok := literal.(*display); ok {
 		elements = d.elements
 	} else {
 		_, elements, _ = entries(literal)
 	}
+	a.step(len(elements))
 	var found []node
 	for _, e := range elements {
 		if a.isLiteral(e) {
@@ -106,6 +119,9 @@ func (a *analysis) collections(e expression) (found []held, only bool) {
 		}
 		return found, only
 	case *subscript:
+		if isSlice(e.index) {
+			return nil, false
+		}
 		return a.innerOf(e.value, a.eval(e.index))
 	case *call:
 		if a.isGet(e) && len(e.arguments) == 1 {
@@ -200,11 +216,13 @@ func (a *analysis) at(literal node, index []alternative) ([]indexed, bool) {
 		i.value = fromEnd(literal, i.value)
 		matched := false
 		for n, key := range keys {
-			for _, k := range a.eval(key) {
+			keyValues := a.eval(key)
+			for _, k := range keyValues {
 				a.step(1)
 				if mayEqual(k.value, i.value) {
 					found = append(found, indexed{values[n], i.choices, false})
-					matched = true
+					// Only a key that is nothing else surely is the index.
+					matched = matched || len(keyValues) == 1 && k.value == i.value && k.value.kind != valueUnknown
 					break
 				}
 			}
@@ -328,6 +346,9 @@ func (a *analysis) itemsOfCall(c *call) ([]item, bool) {
 		return nil, false
 	}
 	all, known := a.items(c.arguments[0])
+	if len(c.keywords) > 0 && slices.ContainsFunc(all, a.hasCollection) {
+		return nil, false // a key= is called with it
+	}
 	if n.id != "enumerate" {
 		return all, known
 	}
@@ -335,6 +356,11 @@ func (a *analysis) itemsOfCall(c *call) ([]item, bool) {
 		all[i] = item{pair: []item{{}, all[i]}, choices: all[i].choices}
 	}
 	return all, known
+}
+
+// hasCollection reports whether an element is a collection that its text shows.
+func (a *analysis) hasCollection(i item) bool {
+	return i.expression != nil && a.isLiteral(i.expression) || slices.ContainsFunc(i.pair, a.hasCollection)
 }
 
 func (a *analysis) itemsOfElement(c *call) ([]item, bool) {
@@ -426,6 +452,9 @@ func (a *analysis) leaves(e expression, literal node) bool {
 	}
 	switch p := e.parent().(type) {
 	case *subscript:
+		if isSlice(p.index) && len(a.inner(literal)) > 0 {
+			return false // the slice has what is in it
+		}
 		return p.value == e && !p.store && a.leavesInner(p, literal)
 	case *attribute:
 		return a.leavesMethod(p, literal)
@@ -466,6 +495,15 @@ func (a *analysis) leavesIteration(i *iteration, literal node) bool {
 		a.follow(c)
 	}
 	return true
+}
+
+// isSlice reports whether an index may be one of several elements.
+func isSlice(index expression) bool {
+	switch index.(type) {
+	case *slice, *display:
+		return true
+	}
+	return false
 }
 
 func (a *analysis) leavesInner(e expression, literal node) bool {
@@ -515,6 +553,9 @@ func (a *analysis) leavesCall(c *call, e expression, literal node) bool {
 	}
 	if len(a.inner(literal)) == 0 || n.id == "len" {
 		return true
+	}
+	if len(c.keywords) > 0 {
+		return false // a key= is called with what is in it
 	}
 	// The elements go on only into an iteration at once.
 	i := a.iterations[c]

@@ -340,11 +340,13 @@ func (p *parser) argument(c *call) {
 		c.arguments = append(c.arguments, &starred{at, p.expression()})
 	case p.peek().kind == tokenName && next.kind == tokenOperator && next.text == "=":
 		text := p.nameText()
-		for _, k := range c.keywords {
-			if k.name == text {
-				p.fail("the keyword argument " + text + " stands twice")
-			}
+		if c.names == nil {
+			c.names = make(map[string]bool, usualElements)
 		}
+		if c.names[text] {
+			p.fail("the keyword argument " + text + " stands twice")
+		}
+		c.names[text] = true
 		p.at++
 		if c.keywords == nil {
 			c.keywords = make([]keyword, 0, usualElements)

@@ -29,6 +29,7 @@ func (a *analysis) fillRows(f *callee) {
 	}
 	for _, c := range f.calls {
 		arguments, ok := f.arguments(c)
+		a.step(1 + len(f.all) + len(c.arguments) + len(c.keywords))
 		if !ok {
 			f.opaque, a.changed = true, true
 			return
@@ -55,7 +56,7 @@ func (a *analysis) combine(columns [][]alternative) (rows []partial, ok bool) {
 		var longer []partial
 		for _, row := range rows {
 			for _, v := range column {
-				a.step(1)
+				a.step(1 + len(row.values)) // they are copied
 				if choices, ok := agree(row.choices, v.choices); ok {
 					values := append(row.values[:len(row.values):len(row.values)], v.value)
 					longer = append(longer, partial{values, choices})
@@ -113,7 +114,11 @@ func (f *callee) arguments(c *call) (passed []expression, ok bool) {
 		return nil, false
 	}
 	p := f.parameters
-	all := p.all()
+	if f.all == nil {
+		f.all = p.all()
+		f.places = f.placesByName()
+	}
+	all := f.all
 	passed = make([]expression, len(all))
 	given := make([]bool, len(all))
 	first := 0
@@ -159,11 +164,18 @@ func (f *callee) arguments(c *call) (passed []expression, ok bool) {
 
 // byName gives the place of a parameter that may be passed by name, or -1.
 func (f *callee) byName(name string) int {
-	for n, one := range f.parameters.all() {
-		if one.name == name && n >= f.parameters.positionalOnly && one != f.parameters.rest &&
-			one != f.parameters.keywords {
-			return n
-		}
+	if n, ok := f.places[name]; ok {
+		return n
 	}
 	return -1
+}
+
+func (f *callee) placesByName() map[string]int {
+	places := map[string]int{}
+	for n, one := range f.all {
+		if n >= f.parameters.positionalOnly && one != f.parameters.rest && one != f.parameters.keywords {
+			places[one.name] = n
+		}
+	}
+	return places
 }

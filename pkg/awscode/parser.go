@@ -383,13 +383,13 @@ func isAugmented(operator string) bool {
 var augmentedOperators = set("+=", "-=", "*=", "/=", "//=", "%=", "@=", "&=", "|=", "^=", ">>=", "<<=", "**=")
 
 func (p *parser) expressionOrAssignment() node {
-	at := p.here()
+	at, bracketed := p.here(), p.isOperator("(")
 	value := p.assignable()
 	t := p.peek()
 	switch {
 	case t.kind == tokenOperator && t.text == ":":
 		p.at++
-		return p.annotated(at, value)
+		return p.annotated(at, value, bracketed)
 	case t.kind == tokenOperator && isAugmented(t.text):
 		switch value.(type) {
 		case *name, *attribute, *subscript:
@@ -420,14 +420,14 @@ func (p *parser) assignable() expression {
 	return p.starExpressions()
 }
 
-func (p *parser) annotated(at position, target expression) node {
+func (p *parser) annotated(at position, target expression, bracketed bool) node {
 	switch target.(type) {
 	case *name, *attribute, *subscript:
 	default:
 		p.fail("this cannot be annotated")
 	}
 	p.store(target)
-	a := &annotated{position: at, target: target, annotation: p.expression()}
+	a := &annotated{position: at, bracketed: bracketed, target: target, annotation: p.expression()}
 	if p.operator("=") {
 		a.value = p.assignable()
 	}

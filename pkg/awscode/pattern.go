@@ -115,18 +115,31 @@ func (p *parser) namePattern(at position) *pattern {
 	}
 	c := &pattern{position: at, values: []expression{value}}
 	if p.operator("(") {
-		c.inner = p.patterns(")")
+		c.inner, c.attributes = p.classPatterns()
 	}
 	return c
 }
 
-// patterns reads those in brackets; those of a class may have keywords.
+// classPatterns reads those of a class, and the attributes that it names.
+func (p *parser) classPatterns() (all []*pattern, attributes []string) {
+	for !p.isOperator(")") {
+		if next := p.after(1); p.peek().kind == tokenName && next.kind == tokenOperator && next.text == "=" {
+			attributes = append(attributes, p.nameText())
+			p.at++
+		}
+		all = append(all, p.starPattern())
+		if !p.operator(",") {
+			break
+		}
+	}
+	p.needOperator(")")
+	return all, attributes
+}
+
+// patterns reads those in brackets.
 func (p *parser) patterns(closing string) []*pattern {
 	var all []*pattern
 	for !p.isOperator(closing) {
-		if next := p.after(1); p.peek().kind == tokenName && next.kind == tokenOperator && next.text == "=" {
-			p.at += 2
-		}
 		all = append(all, p.starPattern())
 		if !p.operator(",") {
 			break

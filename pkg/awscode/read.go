@@ -96,10 +96,11 @@ func Read(code string) Reading {
 	}
 	body, failure := parse(source, MaxDepth)
 	if failure != nil {
-		return Reading{Line: failure.line, Cause: CauseSyntax, Reason: "the script does not parse: " + failure.message}
+		return Reading{Line: failure.line, Cause: CauseSyntax, Reason: clipped("the script does not parse: " + failure.message)}
 	}
 	b := newBinder()
 	b.bind(body, strings.Contains(source, "global") || strings.Contains(source, "nonlocal"))
+	b.findPlainClasses()
 	b.checkUses()
 	b.link()
 	return b.read()
@@ -159,7 +160,7 @@ func declaresOtherEncoding(line string) bool {
 
 // read follows values into the sinks.
 func (b *binder) read() (r Reading) {
-	a := &analysis{binder: b, tainted: map[node]bool{}}
+	a := &analysis{binder: b, tainted: map[node]bool{}, inside: map[node][]node{}}
 	var found map[Call]int
 	var open *problem
 	defer func() {
@@ -177,12 +178,23 @@ func (b *binder) read() (r Reading) {
 			if n, ok := c.function.(*name); ok && (n.id == sinkCall || n.id == sinkRequest) {
 				reason := a.sink(c, n.id == sinkRequest, found)
 				if reason != "" && (open == nil || c.at() < open.line) {
-					open = &problem{c.at(), CauseValue, reason}
+					open = &problem{c.at(), CauseValue, clipped(reason)}
 				}
 			}
 		}
 	})
 	return b.reading(found, open)
+}
+
+// maxReason bounds a reason, in characters: names come from the script.
+const maxReason = 200
+
+func clipped(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	runes := []rune(reason)
+	return string(runes[:min(len(runes), maxReason)]) + "..."
 }
 
 func (b *binder) reading(found map[Call]int, open *problem) Reading {
@@ -295,10 +307,17 @@ func (a *analysis) sinkArgument(c *call, argument string) []alternative {
 	if argument == "region_name" {
 		absent = []alternative{{value: value{valueNone, "None"}}}
 	}
+	unpacked := 0
 	for _, k := range c.keywords {
 		if k.name == argument {
 			return a.eval(k.value)
 		}
+		if k.name == "" {
+			unpacked++
+		}
+	}
+	if unpacked > 1 {
+		return unknown // which of them has it is not followed
 	}
 	for _, k := range c.keywords {
 		if k.name != "" {

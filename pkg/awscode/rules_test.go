@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign-io/countersign/pkg/awscode"
 )
@@ -324,4 +325,66 @@ func TestWhatEachCallGives(t *testing.T) {
 			t.Errorf("params=%s: %+v", params, got)
 		}
 	}
+}
+
+// TestTricksThatOnceWorked are scripts that a reviewer had called complete, and that
+// made another call.
+func TestTricksThatOnceWorked(t *testing.T) {
+	b := func(operation string) string {
+		return "await call_boto3(service_name=\"s3\", operation_name=" + operation + ")\n"
+	}
+	evil := "def evil(r):\n    r[1] = \"DeleteBucket\"\n    return 0\n"
+	object := "class C:\n    async def %s(self, o=\"ListBuckets\", **k):\n        return call_boto3(service_name=\"s3\", operation_name=o)\no = C()\no.%[1]s(\"ListBuckets\")\n"
+	rule{refused: []string{
+		"class C: pass\nmatch C():\n    case C(__reduce_ex__=r): x = r\n", "match 1:\n    case int(gi_frame=g): pass\n",
+		"class C:\n    async def go(self, o):\n        " + b("o") + "c = C()\nc.go(\"A\")\nmatch c:\n    case C(go=g): g(\"B\")\n",
+		"re = (\n re\n)\nre.enum\n", "class re:\n    x = re\n", "type = (\n type\n)\ntype(1)\n", "def g():\n    def f[re](): pass\n    return re\n", "def g():\n    (re): int\n    return re\n",
+		"x = y = [\"ListBuckets\"]\ny[0] = \"DeleteBucket\"\n" + b("x[0]"), "(a, b) = c = ([\"ListBuckets\"], 1)\nc[0][0] = \"DeleteBucket\"\n" + b("a[0]"), "y = (x := [\"ListBuckets\"])\ny[0] = \"DeleteBucket\"\n" + b("x[0]"),
+		"rows = [[\"ListBuckets\"]]\nrows[0:1][0][0] = \"DeleteBucket\"\n" + b("rows[0][0]"), "d = {\"a\": [[\"ListBuckets\"]]}\nd.get(\"a\")[:][0][0] = \"DeleteBucket\"\n" + b("d[\"a\"][0][0]"),
+		evil + "for s, o in sorted([[\"s3\", \"ListBuckets\"]], key=evil):\n    " + b("o"), evil + "rows = [[\"s3\", \"ListBuckets\"]]\nfor s, o in sorted(rows, key=evil):\n    " + b("o"),
+		evil + "d = {\"a\": [\"s3\", \"ListBuckets\"]}\nfor k, r in sorted(d.items(), key=evil):\n    " + b("r[1]"),
+		"for d in ({}, {\"region_name\": \"us-east-1\"}):\n    await call_boto3(service_name=\"s3\", operation_name=\"A\", **d, **{\"region_name\": \"eu-west-1\"})\n",
+		"class C:\n    async def m(self):\n        " + b("self.stop") + "await C.m(slice(\"DeleteBucket\"))\n", "class C:\n    def m(self):\n        return self.stop\n    x = m(1)\n    def n(self):\n        self.stop = \"A\"\n        " + b("self.stop"),
+		"class Outer:\n    class C:\n        async def m(self, o):\n            " + b("o") + "    c = C()\nOuter.c.m(\"ListBuckets\")\nOuter.C.m(0, \"DeleteBucket\")\n",
+		"class C:\n    rows = [\"ListBuckets\"]\n    gen = (call_boto3(service_name=\"s3\", operation_name=o) for o in rows)\nC.rows[0] = \"DeleteBucket\"\n",
+		fmt.Sprintf(object, "encode") + "json.dumps(1, cls=lambda **kw: o)\n", fmt.Sprintf(object, "acquire") + "async with asyncio.Condition(o): pass\n", fmt.Sprintf(object, "keys") + "dict(o)\n",
+		fmt.Sprintf(object, "keys") + "x = {**o}\n", fmt.Sprintf(object, "keys") + "def g(**k): pass\ng(**o)\n", fmt.Sprintf(object, "as_integer_ratio") + "import statistics\nstatistics.mean([o])\n",
+		fmt.Sprintf(object, "run") + "asyncio.create_task(o, context=o)\n",
+	}, seen: map[string]string{
+		"op = \"DeleteBucket\"\ndef g():\n    op = \"ListBuckets\"\n    class C:\n        c = call_boto3(service_name=\"s3\", operation_name=op)\n        op = \"ListBuckets\"\n": "s3:DeleteBucket s3:ListBuckets",
+		"for k in (\"a\", \"b\"):\n    d = {k: \"ListBuckets\"}\n    " + b("d.get(\"a\", \"DeleteBucket\")"):                                                                      "s3:DeleteBucket s3:ListBuckets",
+	}}.check(t)
+}
+
+func TestWhatTakesLongIsCountedInSteps(t *testing.T) {
+	var names, keywords strings.Builder
+	for n := range 8_000 {
+		fmt.Fprintf(&names, "a%d,", n)
+		fmt.Fprintf(&keywords, "a%d=1,", n)
+	}
+	for name, script := range map[string]string{
+		"many parameters":   "def f(" + names.String() + "): pass\nf(" + keywords.String() + ")\n" + do("f"),
+		"many imports":      strings.Repeat("import re\n", 10_000) + strings.Repeat("re.A\n", 10_000),
+		"many uses":         "r = [" + strings.Repeat("[],", 20_000) + "]\n" + strings.Repeat("r[0]\n", 10_000) + "for o in r:\n    " + do("o"),
+		"many keywords":     "print(" + keywords.String() + ")\n",
+		"names in a circle": circle(2_000),
+	} {
+		begun := time.Now()
+		_ = awscode.Read(script)
+		if took := time.Since(begun); took > 20*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+	if r := awscode.Read("x." + strings.Repeat("_", 100_000)); len(r.Reason) > 1_000 {
+		t.Errorf("a reason of %d bytes", len(r.Reason))
+	}
+}
+
+// circle are names each of which is the next one's.
+func circle(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a%d = a%d\n", i, (i+1)%n)
+	}
+	return b.String() + do("a0")
 }

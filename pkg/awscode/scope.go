@@ -21,8 +21,10 @@ type scope struct {
 	// class is that whose body this is.
 	class   *class
 	members *members
-	// method is the class of which this function is directly a method.
-	method *class
+	// method is the class of which this function is directly a method, methodOf has
+	// that class's members.
+	method   *class
+	methodOf *members
 	// callee is the function whose body this is.
 	callee *callee
 	// iterations are the loops and clauses in whose body the walk is.
@@ -129,6 +131,9 @@ type callee struct {
 	followed bool
 	rows     [][]value
 	known    map[string]bool
+	// all are the parameters, and places those that may be passed by name.
+	all    []*parameter
+	places map[string]int
 }
 
 // members of a class: what is called when an object is made, and its methods.
@@ -136,6 +141,13 @@ type members struct {
 	init    *callee
 	methods []*callee
 	simple  bool
+	// nested: it is defined in a class, of which it is an attribute.
+	nested bool
+	// plain: it is only called, and its body loads none of its methods, so that the
+	// first parameter of each is an object of it.
+	plain bool
+	// selves are the cells of those parameters.
+	selves []*cell
 }
 
 // binder makes scopes and cells of a tree.
@@ -176,7 +188,7 @@ type problem struct {
 // report notes something that is on none of the lists.
 func (b *binder) report(line int, reason string) {
 	if b.problem == nil || line < b.problem.line {
-		b.problem = &problem{line, CauseCapability, reason}
+		b.problem = &problem{line, CauseCapability, clipped(reason)}
 	}
 }
 
@@ -233,10 +245,38 @@ func (b *binder) boundFrom(n node) {
 		}
 	}
 	for _, id := range bound {
-		if c := b.cell(b.module, id); c.boundAt == 0 {
-			c.boundAt = n.at()
+		c := b.cell(b.module, id)
+		if c.boundAt != 0 {
+			continue
+		}
+		c.boundAt = n.at()
+		if safeBuiltins[id] || preloaded[id] {
+			// What the statement itself loads is loaded before.
+			c.boundAt = lastLine(n)
 		}
 	}
+}
+
+// lastLine is the last line on which something of a statement begins.
+func lastLine(n node) int {
+	last := n.at()
+	var visit visitor
+	visit = func(_, child node) {
+		last = max(last, child.at())
+		child.each(visit)
+	}
+	n.each(visit)
+	return last
+}
+
+// isModule reports whether the script imports a module under the name.
+func (b *binder) isModule(id string) bool {
+	for _, s := range []*scope{b.scope, b.module} {
+		if c := s.cells[id]; c != nil && len(c.modules) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // declarations finds the names that are declared global or nonlocal anywhere.
@@ -296,6 +336,16 @@ func (b *binder) resolve(l *load) []*cell {
 	s, id, found := l.scope, l.node.id, l.one[:0]
 	if c := b.merged[id]; c != nil {
 		return append(found, c)
+	}
+	if s.kind == scopeClass && s.cells[id] != nil {
+		// What a class's body binds it looks for in itself, then in the module, and not
+		// in functions around.
+		// https://docs.python.org/3.12/reference/executionmodel.html#resolution-of-names
+		found = append(found, s.cells[id])
+		if c := b.module.cells[id]; c != nil {
+			found = append(found, c)
+		}
+		return found
 	}
 	for at := s; at != nil; at = at.parent {
 		if at.kind == scopeClass && at != s {

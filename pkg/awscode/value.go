@@ -61,6 +61,8 @@ type analysis struct {
 	functions []*callee
 	selfDepth int
 	tainted   map[node]bool
+	// inside has the collections that stand directly in one.
+	inside map[node][]node
 }
 
 // tooMuch ends an analysis that takes too many steps.
@@ -198,6 +200,9 @@ func (a *analysis) eval(e expression) []alternative {
 	case *attribute:
 		return a.ownAttribute(e)
 	case *subscript:
+		if isSlice(e.index) {
+			return unknown
+		}
 		return a.element(e.value, a.eval(e.index), nil)
 	case *call:
 		return a.callValue(e)
@@ -372,6 +377,9 @@ func (a *analysis) ownAttribute(e *attribute) []alternative {
 		if c.name == e.name {
 			return unknown
 		}
+	}
+	if len(a.stores[e.name]) == 0 {
+		return unknown
 	}
 	var all []alternative
 	for _, stored := range a.stores[e.name] {
