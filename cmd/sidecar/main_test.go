@@ -324,7 +324,7 @@ func TestExplainReadsAScriptFromAFile(t *testing.T) {
 		code int
 		want []string
 	}{
-		"a script that reads":    {`await call_boto3(service_name="s3", operation_name="ListBuckets")`, 0, []string{"aws___run_script allowed on aws", "Calls     s3:ListBuckets", "Session   one of its own", `"NotAction":["s3:ListAllMyBuckets"`}},
+		"a script that reads":    {`await call_boto3(service_name="s3", operation_name="ListBuckets")`, 0, []string{"aws___run_script allowed on aws", "Calls     s3:ListBuckets", "Sent with a session of its own", `"NotAction":["s3:ListAllMyBuckets"`}},
 		"a script that writes":   {`await call_boto3(service_name="s3", operation_name="DeleteBucket")`, 3, []string{"aws___run_script DENIED on aws", "Levels    Write"}},
 		"one that is not read":   {"x = 1\neval(x)", 3, []string{"NOT READABLE, line 2: the name eval"}},
 		"arguments as JSON":      {`{"code": "await call_boto3(service_name='s3', operation_name='ListBuckets')"}`, 0, []string{"Calls     s3:ListBuckets"}},

@@ -23,7 +23,7 @@ func TestScriptTellsWhatAScriptCanDo(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Script    complete: it can make these calls and no others", "Calls     s3:ListObjectsV2", "          secretsmanager:GetSecretValue", "Actions   s3:ListBucket",
-		"Regions   default, eu-west-1", "Levels    List, Read (read-only)", "Secrets   an answer may hold", "Session   one of its own", `"NotAction":["s3:ListBucket","secretsmanager:GetSecretValue"`,
+		"Regions   default, eu-west-1", "Levels    List, Read (read-only)", "Secrets   an answer may hold", "Sent with a session of its own", `"NotAction":["s3:ListBucket","secretsmanager:GetSecretValue"`,
 		`{"aws:ViaAWSMCPService":"false"}`,
 	} {
 		if !strings.Contains(stdout, want) {

@@ -207,7 +207,7 @@ func (b *binder) reading(found map[Call]int, open *problem) Reading {
 		return cmp.Or(cmp.Compare(x.Service, y.Service), cmp.Compare(x.Operation, y.Operation),
 			cmp.Compare(x.Region, y.Region), cmp.Compare(x.parameters, y.parameters))
 	})
-	for _, p := range []*problem{open, b.problem} {
+	for _, p := range []*problem{b.problem, open} {
 		if p != nil && (r.Complete || p.line < r.Line) {
 			r.Complete, r.Cause, r.Reason, r.Line = false, p.cause, p.reason, p.line
 		}
@@ -249,8 +249,15 @@ func (a *analysis) sink(c *call, request bool, found map[Call]int) (reason strin
 		if request {
 			one.Operation = strings.ToUpper(one.Operation)
 		}
-		if row.values[0].kind != valueString || row.values[1].kind != valueString {
-			reason = "the service or the operation of the call is not known"
+		if row.values[0].kind == valueNone || row.values[1].kind == valueNone {
+			continue // it calls nothing
+		}
+		if row.values[0].kind != valueString {
+			reason = c.unknown(names[0])
+			continue
+		}
+		if row.values[1].kind != valueString {
+			reason = c.unknown(names[1])
 			continue
 		}
 		switch region := row.values[2]; region.kind {
@@ -264,10 +271,20 @@ func (a *analysis) sink(c *call, request bool, found map[Call]int) (reason strin
 			found[one] = c.at()
 		}
 	}
-	if reason == "" {
-		reason = a.otherArgument(c, names)
+	if other := a.otherArgument(c, names); other != "" {
+		return other
 	}
 	return reason
+}
+
+// unknown says what is wrong with an argument that the call needs.
+func (c *call) unknown(argument string) string {
+	for _, k := range c.keywords {
+		if k.name == argument || k.name == "" {
+			return argument + " of the call is not a constant, nor can it be followed to constants"
+		}
+	}
+	return "the call has no " + argument
 }
 
 // parameters gives the names in params where a dictionary stands there, and anyParameter

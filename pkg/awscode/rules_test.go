@@ -304,6 +304,8 @@ func TestWhatEachCallGives(t *testing.T) {
 	rule{
 		seen: map[string]string{
 			`call_boto3(service_name="s3", operation_name="A", region_name="eu-west-1", params={"a": 1})`: "s3:A@eu-west-1",
+			`call_boto3(service_name=None, operation_name="A")`:                                           "",
+			"s = None\ns = s or \"s3\"\ncall_boto3(service_name=s, operation_name=\"A\")":                 "s3:A",
 			`call_boto3(service_name="s3", operation_name="A", region_name=None)`:                         "s3:A",
 			`call_boto3(service_name="s3", operation_name="A", region_name=str(1))`:                       "s3:A@*",
 			`call_boto3(service_name="s3", operation_name="A", params=print())`:                           "s3:A",
@@ -311,7 +313,7 @@ func TestWhatEachCallGives(t *testing.T) {
 			`call_boto3(**{"service_name": "s3", "operation_name": "A"}, region_name="eu-west-1")`:        "s3:A@eu-west-1",
 		},
 		refused: []string{
-			`call_boto3(service_name="s3")`, `call_boto3(operation_name="A")`, `call_boto3(service_name=None, operation_name="A")`, `call_boto3(service_name="s3", operation_name=1)`, `call_boto3(service_name="s3", operation_name="A", endpoint_url="x")`,
+			`call_boto3(service_name="s3")`, `call_boto3(operation_name="A")`, `call_boto3(service_name="s3", operation_name=1)`, `call_boto3(service_name="s3", operation_name="A", endpoint_url="x")`,
 			`call_boto3(service_name="s3", operation_name="A", **print())`, `make_request(service_name="es", url="x")`, `make_request(method="GET", url="x")`,
 		},
 	}.check(t)
@@ -343,7 +345,6 @@ func TestTricksThatOnceWorked(t *testing.T) {
 		"rows = [[\"ListBuckets\"]]\nrows[0:1][0][0] = \"DeleteBucket\"\n" + b("rows[0][0]"), "d = {\"a\": [[\"ListBuckets\"]]}\nd.get(\"a\")[:][0][0] = \"DeleteBucket\"\n" + b("d[\"a\"][0][0]"),
 		evil + "for s, o in sorted([[\"s3\", \"ListBuckets\"]], key=evil):\n    " + b("o"), evil + "rows = [[\"s3\", \"ListBuckets\"]]\nfor s, o in sorted(rows, key=evil):\n    " + b("o"),
 		evil + "d = {\"a\": [\"s3\", \"ListBuckets\"]}\nfor k, r in sorted(d.items(), key=evil):\n    " + b("r[1]"),
-		"for d in ({}, {\"region_name\": \"us-east-1\"}):\n    await call_boto3(service_name=\"s3\", operation_name=\"A\", **d, **{\"region_name\": \"eu-west-1\"})\n",
 		"class C:\n    async def m(self):\n        " + b("self.stop") + "await C.m(slice(\"DeleteBucket\"))\n", "class C:\n    def m(self):\n        return self.stop\n    x = m(1)\n    def n(self):\n        self.stop = \"A\"\n        " + b("self.stop"),
 		"class Outer:\n    class C:\n        async def m(self, o):\n            " + b("o") + "    c = C()\nOuter.c.m(\"ListBuckets\")\nOuter.C.m(0, \"DeleteBucket\")\n",
 		"class C:\n    rows = [\"ListBuckets\"]\n    gen = (call_boto3(service_name=\"s3\", operation_name=o) for o in rows)\nC.rows[0] = \"DeleteBucket\"\n",
@@ -351,6 +352,7 @@ func TestTricksThatOnceWorked(t *testing.T) {
 		fmt.Sprintf(object, "keys") + "x = {**o}\n", fmt.Sprintf(object, "keys") + "def g(**k): pass\ng(**o)\n", fmt.Sprintf(object, "as_integer_ratio") + "import statistics\nstatistics.mean([o])\n",
 		fmt.Sprintf(object, "run") + "asyncio.create_task(o, context=o)\n",
 	}, seen: map[string]string{
+		"for d in ({}, {\"region_name\": \"us-east-1\"}):\n    await call_boto3(service_name=\"s3\", operation_name=\"A\", **d, **{\"region_name\": \"eu-west-1\"})\n":            "s3:A@*",
 		"op = \"DeleteBucket\"\ndef g():\n    op = \"ListBuckets\"\n    class C:\n        c = call_boto3(service_name=\"s3\", operation_name=op)\n        op = \"ListBuckets\"\n": "s3:DeleteBucket s3:ListBuckets",
 		"for k in (\"a\", \"b\"):\n    d = {k: \"ListBuckets\"}\n    " + b("d.get(\"a\", \"DeleteBucket\")"):                                                                      "s3:DeleteBucket s3:ListBuckets",
 	}}.check(t)
@@ -387,4 +389,19 @@ func circle(n int) string {
 		fmt.Fprintf(&b, "a%d = a%d\n", i, (i+1)%n)
 	}
 	return b.String() + do("a0")
+}
+
+func TestAReasonNamesWhatToMend(t *testing.T) {
+	for script, want := range map[string]string{
+		`call_boto3("s3", "ListBuckets")`:                               "call_boto3 is used otherwise than in a call with keyword arguments",
+		`call_boto3(service="s3", operation="ListBuckets")`:             "the argument service of the call is not known",
+		`call_boto3(service_name="s3")`:                                 "the call has no operation_name",
+		`call_boto3(service_name=str(1), operation_name="ListBuckets")`: "service_name of the call is not a constant, nor can it be followed to constants",
+		`call_boto3(service_name="s3", operation_name="a".upper())`:     "operation_name of the call is not a constant, nor can it be followed to constants",
+		`make_request(url="x", service_name="es")`:                      "the call has no method",
+	} {
+		if got := awscode.Read(script); got.Complete || got.Reason != want {
+			t.Errorf("%s: %s", script, got.Reason)
+		}
+	}
 }

@@ -77,6 +77,8 @@ type binding struct {
 	index  int
 }
 
+func (b binding) isAssigned() bool { return b.value != nil }
+
 // iteration is a for loop, or a clause of a comprehension.
 type iteration struct {
 	iterable expression

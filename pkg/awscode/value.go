@@ -1,6 +1,7 @@
 package awscode
 
 import (
+	"slices"
 	"strconv"
 )
 
@@ -93,6 +94,12 @@ func (a *analysis) solve(sinks func()) {
 		for _, f := range a.functions {
 			if len(f.rows) == 0 && !f.opaque {
 				f.opaque, a.changed = true, true
+			}
+		}
+		// A name that is only made of itself has no value that is known.
+		for _, c := range a.cells {
+			if len(c.scalars)+len(c.literals) == 0 && slices.ContainsFunc(c.bindings, binding.isAssigned) {
+				a.add(c, value{})
 			}
 		}
 		if !a.changed {

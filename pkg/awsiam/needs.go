@@ -120,8 +120,13 @@ func LookUp(name string) (Action, bool) {
 	return load().prefixes[strings.ToLower(prefix)].action(action)
 }
 
-// IsService reports whether boto3 has a service of this name.
-func IsService(name string) bool { return load().services[name] != nil }
+// IsService reports whether boto3 has a service of this name, or requests go to one.
+func IsService(name string) bool {
+	if _, ok := requestActions[name+" GET"]; ok {
+		return true
+	}
+	return load().services[name] != nil
+}
 
 // IsCall reports whether name is "service:Operation" of an operation, or the HTTP
 // method of a request, whose actions are known.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -159,8 +160,11 @@ func (b *builder) add(c *awscode.Call) {
 	}
 	b.services[o.Service] = true
 	region := c.Region
-	if region == "" {
+	switch {
+	case region == "":
 		region = DefaultRegion
+	case !regionForm.MatchString(region):
+		region = Anything // no Region, and perhaps a pattern or a variable of IAM
 	}
 	b.regions[region] = true
 	for _, action := range o.Actions {
@@ -172,6 +176,10 @@ func (b *builder) add(c *awscode.Call) {
 		b.unsigned[o.Call()] = true
 	}
 }
+
+// regionForm matches us-east-1, us-gov-west-1, eusc-de-east-1, ...
+// https://docs.aws.amazon.com/general/latest/gr/rande.html
+var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)
 
 // fail keeps the first reason in the script.
 func (b *builder) fail(cause awscode.Cause, reason string, line int) {

@@ -23,18 +23,20 @@ func TestWhatAScriptDoes(t *testing.T) {
 		calls, actions, services, regions, levels string
 		readOnly, secrets                         bool
 	}{
-		"nothing":           {"1", "", "", "", "", "", true, false},
-		"a read":            {call("s3", "ListObjectsV2", ""), "s3:ListObjectsV2", "s3:ListBucket", "s3", "default", "List", true, false},
-		"one in snake_case": {call("s3", "list_objects_v2", ""), "s3:ListObjectsV2", "s3:ListBucket", "s3", "default", "List", true, false},
-		"the same twice":    {call("s3", "ListObjectsV2", "") + call("s3", "list_objects_v2", `, region_name="eu-west-1"`), "s3:ListObjectsV2", "s3:ListBucket", "s3", "default eu-west-1", "List", true, false},
-		"a secret":          {call("ssm", "GetParameter", ""), "ssm:GetParameter", "ssm:GetParameter", "ssm", "default", "Read", true, true},
-		"a write":           {call("kms", "ReEncrypt", ""), "kms:ReEncrypt", "kms:ReEncryptFrom kms:ReEncryptTo", "kms", "default", "Write", false, false},
-		"permissions":       {call("s3", "PutBucketPolicy", ""), "s3:PutBucketPolicy", "s3:PutBucketPolicy", "s3", "default", "Write PermissionsManagement", false, false},
-		"an object":         {call("s3", "GetObject", `, params={"Bucket": "b", "Key": "k"}`), "s3:GetObject", "s3:GetObject", "s3", "default", "Read", true, false},
-		"its version":       {call("s3", "GetObject", `, params={"Bucket": "b", "Key": "k", "VersionId": "v"}`), "s3:GetObject", "s3:GetObject s3:GetObjectVersion", "s3", "default", "Read", true, false},
-		"any parameters":    {"p = {}\np[\"Key\"] = \"k\"\n" + call("s3", "GetObject", `, params=p`), "s3:GetObject", "s3:GetObject s3:GetObjectVersion", "s3", "default", "Read", true, false},
-		"a request":         {`await make_request(method="post", url="https://x/_search", service_name="es", region_name="eu-west-1")`, "es:POST", "es:ESHttpPost", "es", "eu-west-1", "Write", false, false},
-		"an unknown Region": {call("s3", "ListBuckets", ", region_name=str(1)"), "s3:ListBuckets", "s3:ListAllMyBuckets", "s3", "*", "List", true, false},
+		"nothing":               {"1", "", "", "", "", "", true, false},
+		"a read":                {call("s3", "ListObjectsV2", ""), "s3:ListObjectsV2", "s3:ListBucket", "s3", "default", "List", true, false},
+		"one in snake_case":     {call("s3", "list_objects_v2", ""), "s3:ListObjectsV2", "s3:ListBucket", "s3", "default", "List", true, false},
+		"the same twice":        {call("s3", "ListObjectsV2", "") + call("s3", "list_objects_v2", `, region_name="eu-west-1"`), "s3:ListObjectsV2", "s3:ListBucket", "s3", "default eu-west-1", "List", true, false},
+		"a secret":              {call("ssm", "GetParameter", ""), "ssm:GetParameter", "ssm:GetParameter", "ssm", "default", "Read", true, true},
+		"a write":               {call("kms", "ReEncrypt", ""), "kms:ReEncrypt", "kms:ReEncryptFrom kms:ReEncryptTo", "kms", "default", "Write", false, false},
+		"permissions":           {call("s3", "PutBucketPolicy", ""), "s3:PutBucketPolicy", "s3:PutBucketPolicy", "s3", "default", "Write PermissionsManagement", false, false},
+		"an object":             {call("s3", "GetObject", `, params={"Bucket": "b", "Key": "k"}`), "s3:GetObject", "s3:GetObject", "s3", "default", "Read", true, false},
+		"its version":           {call("s3", "GetObject", `, params={"Bucket": "b", "Key": "k", "VersionId": "v"}`), "s3:GetObject", "s3:GetObject s3:GetObjectVersion", "s3", "default", "Read", true, false},
+		"any parameters":        {"p = {}\np[\"Key\"] = \"k\"\n" + call("s3", "GetObject", `, params=p`), "s3:GetObject", "s3:GetObject s3:GetObjectVersion", "s3", "default", "Read", true, false},
+		"a request":             {`await make_request(method="post", url="https://x/_search", service_name="es", region_name="eu-west-1")`, "es:POST", "es:ESHttpPost", "es", "eu-west-1", "Write", false, false},
+		"a Region that is none": {call("s3", "ListBuckets", `, region_name="${aws:RequestedRegion}"`), "s3:ListBuckets", "s3:ListAllMyBuckets", "s3", "*", "List", true, false},
+		"one with a wildcard":   {call("s3", "ListBuckets", `, region_name="us-*"`), "s3:ListBuckets", "s3:ListAllMyBuckets", "s3", "*", "List", true, false},
+		"an unknown Region":     {call("s3", "ListBuckets", ", region_name=str(1)"), "s3:ListBuckets", "s3:ListAllMyBuckets", "s3", "*", "List", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := awsscript.Of(c.script)

@@ -41,6 +41,14 @@ func NewReport(e *Effects) *Report {
 // orNone makes an empty list of nil, which JSON would write as null.
 func orNone(list []string) []string { return append([]string{}, list...) }
 
+// orWord writes a list in one line.
+func orWord(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
+}
+
 // Lines writes the report for people, name and text of each line.
 func (r *Report) Lines(line func(name, text string)) {
 	switch {
@@ -61,8 +69,11 @@ func (r *Report) Lines(line func(name, text string)) {
 	}
 	list("Calls", r.Calls)
 	list("Actions", r.Actions)
-	line("Regions", strings.Join(r.Regions, ", "))
-	levels := strings.Join(r.Levels, ", ")
+	if len(r.Calls) == 0 {
+		line("Calls", "none")
+	}
+	line("Regions", orWord(r.Regions))
+	levels := orWord(r.Levels)
 	if r.ReadOnly {
 		levels += " (read-only)"
 	}
@@ -72,7 +83,7 @@ func (r *Report) Lines(line func(name, text string)) {
 	}
 	list("Unsigned", r.Unsigned)
 	if r.Session != "" {
-		line("Session", r.Session)
+		line("Sent with", r.Session)
 	}
 	if len(r.SessionPolicy) > 0 {
 		line("Policy", string(r.SessionPolicy))

@@ -67,7 +67,7 @@ func readScript(path string, stdin io.Reader) (string, error) {
 // its own to add.
 func addSession(report *awsscript.Report, effects *awsscript.Effects) error {
 	if !effects.Complete {
-		report.Session = "the role's, if policies allow it; with scriptSessions: exact it is denied"
+		report.Session = "the session of the role, if policies allow it; with scriptSessions: exact it is denied"
 		return nil
 	}
 	policy, err := credentials.SessionPolicy(authconfig.GuardrailMCPOnly, "", nil)
@@ -80,11 +80,11 @@ func addSession(report *awsscript.Report, effects *awsscript.Effects) error {
 	var tooLarge *credentials.TooLargeError
 	switch {
 	case errors.As(err, &tooLarge):
-		report.Session = "none: " + tooLarge.Error()
+		report.Session = "nothing: " + tooLarge.Error()
 	case err != nil:
 		return err
 	default:
-		report.Session, report.SessionPolicy = "one of its own", jsontext.Value(session.Policy)
+		report.Session, report.SessionPolicy = "a session of its own", jsontext.Value(session.Policy)
 	}
 	return nil
 }

@@ -37,8 +37,14 @@ func Arguments(config *compile.Compiled, upstream, tool, written string) (jsonte
 	}
 	object := jsontext.Value(text)
 	name := scriptArgument(config, upstream, tool)
-	if name == "" || object.IsValid() && object.Kind() == '{' {
+	switch looksLikeObject := object.Kind() == '{'; {
+	case looksLikeObject && object.IsValid():
 		return object, nil
+	case looksLikeObject:
+		// Not a script: it would be read as one that makes a dict.
+		return nil, fmt.Errorf("%s is not valid JSON", path)
+	case name == "":
+		return nil, fmt.Errorf("%s is not a JSON object, and the tool %s takes no script", path, tool)
 	}
 	arguments, err := json.Marshal(map[string]string{name: string(text)})
 	if err != nil {

@@ -201,15 +201,15 @@ func (e *Decision) explainScript(
 	session := config.RoleSession(upstream, selection)
 	switch {
 	case !d.Narrow:
-		e.Script.Session = "that of the role"
+		e.Script.Session = "the session of the role"
 	default:
 		narrowed, err := config.ScriptSession(upstream, session, d)
 		if err != nil {
-			e.Allowed, e.Script.Session = false, "none: "+err.Error()
+			e.Allowed, e.Script.Session = false, "nothing: "+err.Error()
 			e.Reason = "the session policy of the script is too large"
 			return
 		}
-		session, e.Script.Session = narrowed, "one of its own"
+		session, e.Script.Session = narrowed, "a session of its own"
 	}
 	if session.Policy != "" {
 		e.Script.SessionPolicy = jsontext.Value(session.Policy)

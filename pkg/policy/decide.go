@@ -60,7 +60,7 @@ func (s *Set) Decide(r Request) Decision {
 	if err != nil {
 		return Decision{Errors: []string{"the arguments cannot be read"}}
 	}
-	for _, of := range [][]mismatch{mismatches, r.Principal.mismatches} {
+	for _, of := range [][]mismatch{mismatches, r.Principal.mismatches, unknownRegions(r.Script)} {
 		if m := s.undecidable(&r, t, of); m != nil {
 			return m.denial()
 		}

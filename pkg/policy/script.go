@@ -48,6 +48,15 @@ func scriptRecord(e *awsscript.Effects) types.Record {
 	})
 }
 
+// unknownRegions is what keeps a policy from deciding where it makes something of a
+// Region's absence, and a call of the script may go to any.
+func unknownRegions(e *awsscript.Effects) []mismatch {
+	if e == nil || !slices.Contains(e.Regions, awsscript.Anything) {
+		return nil
+	}
+	return []mismatch{{path: []string{contextAWS, awsRegions}, why: "has a Region that is not known", absent: true}}
+}
+
 // ReadsScriptRegions reports whether a policy that could decide the request reads the
 // Regions of its script.
 func (s *Set) ReadsScriptRegions(r Request) bool {
@@ -60,8 +69,7 @@ func (s *Set) ReadsScriptRegions(r Request) bool {
 func (s *Set) scriptWarnings() []string {
 	var warnings []string
 	asked := slices.ContainsFunc(s.policies, func(p namedPolicy) bool {
-		return p.policy.Effect() == cedar.Permit &&
-			(p.reads.readsValue([]string{contextAWS, awsComplete}) || p.reads.readsValue([]string{contextAWS, awsReadOnly}))
+		return p.reads.readsValue([]string{contextAWS, awsComplete}) || p.reads.readsValue([]string{contextAWS, awsReadOnly})
 	})
 	for _, p := range s.policies {
 		inspect(policyAST(p.policy), func(n ast.IsNode) {
@@ -76,16 +84,38 @@ func (s *Set) scriptWarnings() []string {
 		if p.policy.Effect() != cedar.Forbid || asked {
 			continue
 		}
-		for _, attribute := range []string{awsCalls, awsActions, awsServices, awsRegions, awsLevels} {
-			if p.reads.readsValue([]string{contextAWS, attribute}) {
-				warnings = append(warnings, fmt.Sprintf(
-					"policy %s forbids by context.aws.%s, and no permit asks context.aws.complete: a script that cannot "+
-						"be read may do what this policy forbids without naming it", p.id, attribute))
-				break
-			}
+		if attribute := forbiddenBy(policyAST(p.policy)); attribute != "" {
+			warnings = append(warnings, fmt.Sprintf(
+				"policy %s forbids by context.aws.%s, and no policy asks context.aws.complete: a script that cannot "+
+					"be read may do what this policy forbids without naming it", p.id, attribute))
 		}
 	}
 	return warnings
+}
+
+// forbiddenBy gives the set of context.aws in which a policy looks for members. A
+// script that cannot be read has not all of its own there; it has all levels, and an
+// unknown Region is dealt with apart.
+func forbiddenBy(p *ast.Policy) (attribute string) {
+	inspect(p, func(n ast.IsNode) {
+		var set ast.IsNode
+		switch node := n.(type) {
+		case ast.NodeTypeContains:
+			set = node.Left
+		case ast.NodeTypeContainsAny:
+			set = node.Left
+		case ast.NodeTypeContainsAll:
+			set = node.Left
+		default:
+			return
+		}
+		path, ok := contextPath(set)
+		if ok && len(path) == 2 && path[0] == contextAWS && attribute == "" &&
+			slices.Contains([]string{awsCalls, awsActions, awsServices}, path[1]) {
+			attribute = path[1]
+		}
+	})
+	return attribute
 }
 
 // scriptComparison is an attribute of context.aws with the strings that a policy
@@ -168,6 +198,7 @@ func unknownInScripts(attribute, literal string) string {
 		return ""
 	}
 	switch {
+	case attribute == awsRegions && literal == awsscript.Anything: // a Region that is not known
 	case strings.Contains(literal, "*"):
 		return fmt.Sprintf("%q in context.aws.%s is no pattern: members are compared as they are", literal, attribute)
 	case !known:

@@ -54,7 +54,7 @@ var scriptPolicies = map[string]struct {
 	"negative: none of some levels":       {permitWhen(`!context.aws.levels.containsAny(["Tagging", "PermissionsManagement"])`), []string{"any region", "no call", "reads", "reads two", "secrets", "writes"}, ""},
 	"negative: not this service":          {permitWhen(`context.aws.complete && !context.aws.services.contains("iam")`), []string{"any region", "no call", "reads", "reads two", "secrets", "tags", "writes"}, ""},
 	"a forbid behind complete":            {permitWhen(`context.aws.complete`) + ` forbid(principal, action, resource) when { context has aws && context.aws.services.contains("iam") };`, []string{"any region", "no call", "reads", "reads two", "secrets", "tags", "writes"}, ""},
-	"a forbid that what hides walks past": {permitScripts + ` forbid(principal, action, resource) when { context has aws && context.aws.services.contains("iam") };`, []string{"any region", "no call", "reads", "reads two", "secrets", "tags", "unknown", "unknown call", "writes"}, "forbids by context.aws.services, and no permit asks context.aws.complete"},
+	"a forbid that what hides walks past": {permitScripts + ` forbid(principal, action, resource) when { context has aws && context.aws.services.contains("iam") };`, []string{"any region", "no call", "reads", "reads two", "secrets", "tags", "unknown", "unknown call", "writes"}, "forbids by context.aws.services, and no policy asks context.aws.complete"},
 	"incomplete ones for admins only":     {permitScripts + ` forbid(principal, action == MCP::Action::"aws___run_script", resource) when { context has aws && !context.aws.complete } unless { principal in MCP::Group::"admins" };`, []string{"any region", "no call", "permissions", "reads", "reads two", "secrets", "tags", "writes"}, ""},
 	"a typo in a level":                   {permitWhen(`!context.aws.levels.contains("Writes")`), []string{"any region", "no call", "permissions", "reads", "reads two", "secrets", "tags", "unknown", "unknown call", "writes"}, `"Writes", which is compared with context.aws.levels, is no access level (List, Read, Write, Tagging, PermissionsManagement)`},
 	"an operation for an action":          {permitWhen(`["s3:ListObjectsV2"].containsAll(context.aws.actions)`), []string{"no call"}, `"s3:ListObjectsV2", which is compared with context.aws.actions, is no action of IAM`},
@@ -132,5 +132,42 @@ func TestWhichPoliciesReadAScriptsRegions(t *testing.T) {
 				t.Errorf("%v", got)
 			}
 		})
+	}
+}
+
+// TestAnUnknownRegionPassesNoRuleThatExcludesOne: whether it is the one excluded
+// nobody can say.
+func TestAnUnknownRegionPassesNoRuleThatExcludesOne(t *testing.T) {
+	exclude := ` forbid(principal, action, resource) when { context has aws && context.aws.regions.contains("us-west-2") };`
+	for name, c := range map[string]struct {
+		policies, script string
+		want             bool
+	}{
+		"a forbid, and any Region":             {permitWhen(`context.aws.complete`) + exclude, "any region", false},
+		"a forbid, and another Region":         {permitWhen(`context.aws.complete`) + exclude, "reads", true},
+		"a permit that excludes":               {permitWhen(`!context.aws.regions.contains("us-west-2")`), "any region", false},
+		"no rule on Regions":                   {permitWhen(`context.aws.complete`), "any region", true},
+		"one that forbids what is not known":   {permitScripts + ` forbid(principal, action, resource) when { context has aws && context.aws.regions.contains("*") };`, "reads", true},
+		"a forbid for somebody else's scripts": {permitScripts + ` forbid(principal == MCP::User::"bob", action, resource) when { context has aws && context.aws.regions.contains("us-west-2") };`, "any region", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (source{policies: c.policies}).must(t).Decide(scriptCall(scripts[c.script])); got.Allowed != c.want {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestNoWarningWhereThereIsNothingToMend(t *testing.T) {
+	for name, policies := range map[string]string{
+		"a service of requests":            permitWhen(`["aoss", "es"].containsAll(context.aws.services) && context.aws.calls.contains("aoss:GET")`),
+		"an unknown Region":                permitWhen(`!context.aws.regions.contains("*")`),
+		"levels, which are all there":      permitScripts + ` forbid(principal, action, resource) when { context has aws && context.aws.levels.contains("Write") };`,
+		"another forbid asks for complete": permitScripts + ` forbid(principal, action, resource) when { context has aws && context.aws.services.contains("iam") }; forbid(principal, action, resource) when { context has aws && !context.aws.complete };`,
+		"within a set":                     permitScripts + ` forbid(principal, action, resource) when { context has aws && !(["s3"].containsAll(context.aws.services)) };`,
+	} {
+		if _, warnings, errs := (source{policies: policies}).compile(); len(errs)+len(warnings) > 0 {
+			t.Errorf("%s: %v %v", name, errs, warnings)
+		}
 	}
 }

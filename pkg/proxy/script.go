@@ -209,7 +209,8 @@ func (c *call) noteToolResult(part jsontext.Value) {
 }
 
 // resultObjects are the objects of a part of a tool's result: structuredContent, or
-// the JSON in texts of content.
+// the JSON in texts of content. What stands deeper in them the script itself may
+// have written.
 func resultObjects(part jsontext.Value) []map[string]any {
 	var texts []struct {
 		Text string `json:"text"`
@@ -221,11 +222,6 @@ func resultObjects(part jsontext.Value) []map[string]any {
 			return
 		}
 		found = append(found, object)
-		for _, inner := range object {
-			if object, ok := inner.(map[string]any); ok {
-				found = append(found, object)
-			}
-		}
 	}
 	if part.Kind() == '{' {
 		add(part)
@@ -257,7 +253,7 @@ func (c *call) compareCalls(reported []any) {
 		}
 	}
 	c.script.mu.Lock()
-	c.script.unseen, c.script.stopped = unseen, stopped
+	c.script.unseen, c.script.stopped = union(c.script.unseen, unseen), union(c.script.stopped, stopped)
 	c.script.mu.Unlock()
 	c.server.options.Metrics.ScriptCalls(c.upstream.Name, len(unseen), len(stopped))
 	if len(unseen) > 0 {
@@ -268,6 +264,15 @@ func (c *call) compareCalls(reported []any) {
 		slog.Warn("a script's session policy stopped calls", "upstream", c.upstream.Name,
 			"requestId", c.requestID(), "calls", stopped)
 	}
+}
+
+func union(all, more []string) []string {
+	for _, one := range more {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // reportedCall reads an entry of api_calls: which call it was, as context.aws.calls
