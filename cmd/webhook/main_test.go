@@ -203,7 +203,7 @@ func TestValidateTellsEveryFaultOfEveryFile(t *testing.T) {
 		dir+`: spec.awsSts.roleMappings[0].matcher: 1:1: undeclared reference to 'claim'`,
 		dir+`: spec.awsSts.roleMappings[0].roleArn: "x" is not the ARN of an IAM role`,
 		"-: ConfigMap empty: auth-config.yaml: is missing")
-	if want := config + ": ConfigMap aws-mcp: valid (upstreams 1, role mappings 2, policies 3)\n"; stdout != want {
+	if want := config + ": ConfigMap aws-mcp: valid (upstreams 1, role mappings 2, policies 4)\n"; stdout != want {
 		t.Errorf("on standard output: %q, want %q", stdout, want)
 	}
 	if !strings.Contains(stderr, "ConfigMap other: is not an auth-config, passed over") {
