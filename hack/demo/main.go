@@ -443,7 +443,10 @@ func (s *story) counts() error {
 	head("Exchanges and requests")
 	exchanges, requests := s.sts.Asked(), s.aws.Verified.Load()
 	say("%d requests with a good signature reached AWS, %d with a bad one", requests, s.aws.Refused.Load())
-	say("%d exchanges with STS: one for bob, whose scripts run in his role; of alice and carol one for each set of", exchanges)
+	say(
+		"%d exchanges with STS: one for bob, whose scripts run in his role; of alice and carol one for each set of",
+		exchanges,
+	)
 	say("actions that their scripts do, and one of alice's role for other tools")
 	if exchanges != wantExchanges || requests < 10 || s.aws.Refused.Load() != 0 {
 		return errors.New("the figures are not as told")
@@ -470,7 +473,11 @@ func (s *story) counts() error {
 	}
 	say("in all %d allowed, %d denied", allowed, denied)
 	if denied != wantDenials {
-		return fmt.Errorf("%d denials in the audit, want %d: no token, by tool, by argument, two scripts", denied, wantDenials)
+		return fmt.Errorf(
+			"%d denials in the audit, want %d: no token, by tool, by argument, two scripts",
+			denied,
+			wantDenials,
+		)
 	}
 	return nil
 }

@@ -70,7 +70,8 @@ func assignedTo(value node) node {
 		}
 		targets, ok := a.targets[0].(*display)
 		at := slices.Index(p.elements, value)
-		if ok && at >= 0 && len(targets.elements) == len(p.elements) && !hasStar(targets.elements) && !hasStar(p.elements) {
+		if ok && at >= 0 && len(targets.elements) == len(p.elements) && !hasStar(targets.elements) &&
+			!hasStar(p.elements) {
 			return targets.elements[at]
 		}
 	}

@@ -17,7 +17,8 @@ const (
 // https://docs.python.org/3.12/library/functions.html
 var safeBuiltins = set(
 	"abs", "aiter", "all", "anext", "any", "ascii", "bin", "bool", "bytearray", "bytes", "callable", "chr", "complex",
-	"dict", "divmod", "enumerate", "filter", "float", "format", "frozenset", "hasattr", "hash", "hex", "id", "int", "isinstance",
+	"dict", "divmod", "enumerate", "filter", "float", "format", "frozenset", "hasattr", "hash", "hex", "id", "int",
+	"isinstance",
 	"issubclass", "iter", "len", "list", "map", "max", "min", "next", "oct", "ord", "pow", "print", "range", "repr",
 	"reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "type", "zip",
 	"NotImplemented", "Ellipsis",

@@ -345,7 +345,11 @@ func (p *parser) typeAlias() node {
 	}
 	at := p.here()
 	p.at++
-	a := &typeAlias{position: at, target: &name{position: p.here(), id: p.nameText(), store: true}, types: p.typeParameters()}
+	a := &typeAlias{
+		position: at,
+		target:   &name{position: p.here(), id: p.nameText(), store: true},
+		types:    p.typeParameters(),
+	}
 	p.needOperator("=")
 	a.value = p.expression()
 	return a

@@ -96,7 +96,11 @@ func Read(code string) Reading {
 	}
 	body, failure := parse(source, MaxDepth)
 	if failure != nil {
-		return Reading{Line: failure.line, Cause: CauseSyntax, Reason: clipped("the script does not parse: " + failure.message)}
+		return Reading{
+			Line:   failure.line,
+			Cause:  CauseSyntax,
+			Reason: clipped("the script does not parse: " + failure.message),
+		}
 	}
 	b := newBinder()
 	b.bind(body, strings.Contains(source, "global") || strings.Contains(source, "nonlocal"))

@@ -21,7 +21,8 @@ var passesRole = []string{
 	"ExecutionRole", "taskRoleArn", "nodeRole", "podExecutionRoleArn", "MonitoringRoleArn", "IamInstanceProfile",
 	"CloudWatchLogsRoleArn", "LogDeliveryRoleArn", "AccessRoleArn", "DataAccessRoleArn", "InstanceRoleArn",
 	"agentResourceRoleArn", "credentials", "AutomationAssumeRole", "serviceRoleForExecution", "JobRole",
-	"AutoScalingRole", "ServiceLinkedRoleARN", "PreSignedUrlRoleArn", "DomainIAMRoleName", "IamRoles", "DefaultIamRoleArn",
+	"AutoScalingRole", "ServiceLinkedRoleARN", "PreSignedUrlRoleArn", "DomainIAMRoleName", "IamRoles",
+	"DefaultIamRoleArn",
 	"ServiceAccessRoleArn", "LambdaFunctionRoleArn", "overrides",
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // page is a page of AWS with what it says of operations: a line for each whose
-// actions are not only the one of its own name.
+// actions are not only the one of its own name, and + goes on with the line before.
 type page struct {
 	url  string
 	rows string
@@ -16,9 +16,16 @@ type page struct {
 var rows = sync.OnceValue(func() map[string][]string {
 	found := map[string][]string{}
 	for _, p := range pages {
+		last := ""
 		for line := range strings.Lines(p.rows) {
-			if fields := strings.Fields(line); len(fields) > 1 {
-				found[fields[0]] = fields[1:]
+			fields := strings.Fields(line)
+			switch {
+			case len(fields) < 2:
+			case fields[0] == "+":
+				found[last] = append(found[last], fields[1:]...)
+			default:
+				last = fields[0]
+				found[last] = fields[1:]
 			}
 		}
 	}
@@ -30,9 +37,13 @@ var rows = sync.OnceValue(func() map[string][]string {
 var pages = []page{
 	{url: "https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html", rows: `
 		s3:CompleteMultipartUpload s3:PutObject
-		s3:CopyObject s3:GetObject s3:GetObjectTagging s3:GetObjectVersion s3:GetObjectVersionTagging s3:PutObject s3:PutObjectTagging
-		s3:CreateBucketMetadataConfiguration s3:CreateBucketMetadataTableConfiguration s3tables:CreateNamespace s3tables:CreateTable s3tables:CreateTableBucket s3tables:GetTable s3tables:PutTableEncryption s3tables:PutTablePolicy kms:DescribeKey
-		s3:CreateBucketMetadataTableConfiguration s3:CreateBucketMetadataTableConfiguration s3tables:CreateNamespace s3tables:CreateTable s3tables:GetTable s3tables:PutTablePolicy
+		s3:CopyObject s3:GetObject s3:GetObjectTagging s3:GetObjectVersion s3:GetObjectVersionTagging
+		+ s3:PutObject s3:PutObjectTagging
+		s3:CreateBucketMetadataConfiguration s3:CreateBucketMetadataTableConfiguration s3tables:CreateNamespace
+		+ s3tables:CreateTable s3tables:CreateTableBucket s3tables:GetTable s3tables:PutTableEncryption
+		+ s3tables:PutTablePolicy kms:DescribeKey
+		s3:CreateBucketMetadataTableConfiguration s3:CreateBucketMetadataTableConfiguration
+		+ s3tables:CreateNamespace s3tables:CreateTable s3tables:GetTable s3tables:PutTablePolicy
 		s3:CreateMultipartUpload s3:PutObject
 		s3:CreateSession s3express:CreateSession
 		s3:DeleteBucketAnalyticsConfiguration s3:PutAnalyticsConfiguration
@@ -140,9 +151,12 @@ var pages = []page{
 		budgets:UpdateSubscriber budgets:ModifyBudget
 	`},
 	{url: "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html", rows: `
-		dynamodb:BatchExecuteStatement dynamodb:PartiQLDelete dynamodb:PartiQLInsert dynamodb:PartiQLSelect dynamodb:PartiQLUpdate
-		dynamodb:ExecuteStatement dynamodb:PartiQLDelete dynamodb:PartiQLInsert dynamodb:PartiQLSelect dynamodb:PartiQLUpdate
-		dynamodb:ExecuteTransaction dynamodb:PartiQLDelete dynamodb:PartiQLInsert dynamodb:PartiQLSelect dynamodb:PartiQLUpdate
+		dynamodb:BatchExecuteStatement dynamodb:PartiQLDelete dynamodb:PartiQLInsert dynamodb:PartiQLSelect
+		+ dynamodb:PartiQLUpdate
+		dynamodb:ExecuteStatement dynamodb:PartiQLDelete dynamodb:PartiQLInsert dynamodb:PartiQLSelect
+		+ dynamodb:PartiQLUpdate
+		dynamodb:ExecuteTransaction dynamodb:PartiQLDelete dynamodb:PartiQLInsert dynamodb:PartiQLSelect
+		+ dynamodb:PartiQLUpdate
 	`},
 	{url: "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html", rows: `
 		dynamodb:TransactGetItems dynamodb:GetItem
@@ -227,11 +241,16 @@ var pages = []page{
 		neptunedata:DeletePropertygraphStatistics neptune-db:DeleteStatistics
 		neptunedata:DeleteSparqlStatistics neptune-db:DeleteStatistics
 		neptunedata:ExecuteFastReset neptune-db:ResetDatabase
-		neptunedata:ExecuteGremlinExplainQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery neptune-db:WriteDataViaQuery
-		neptunedata:ExecuteGremlinProfileQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery neptune-db:WriteDataViaQuery
-		neptunedata:ExecuteGremlinQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery neptune-db:WriteDataViaQuery
-		neptunedata:ExecuteOpenCypherExplainQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery neptune-db:WriteDataViaQuery
-		neptunedata:ExecuteOpenCypherQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery neptune-db:WriteDataViaQuery
+		neptunedata:ExecuteGremlinExplainQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery
+		+ neptune-db:WriteDataViaQuery
+		neptunedata:ExecuteGremlinProfileQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery
+		+ neptune-db:WriteDataViaQuery
+		neptunedata:ExecuteGremlinQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery
+		+ neptune-db:WriteDataViaQuery
+		neptunedata:ExecuteOpenCypherExplainQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery
+		+ neptune-db:WriteDataViaQuery
+		neptunedata:ExecuteOpenCypherQuery neptune-db:DeleteDataViaQuery neptune-db:ReadDataViaQuery
+		+ neptune-db:WriteDataViaQuery
 		neptunedata:GetGremlinQueryStatus neptune-db:GetQueryStatus
 		neptunedata:GetMLDataProcessingJob neptune-db:GetMLDataProcessingJobStatus
 		neptunedata:GetMLEndpoint neptune-db:GetMLEndpointStatus
@@ -250,7 +269,8 @@ var pages = []page{
 		neptunedata:ManageSparqlStatistics neptune-db:ManageStatistics
 	`},
 	{url: "https://docs.aws.amazon.com/neptune-analytics/latest/userguide/iam-policies.html", rows: `
-		neptune-graph:ExecuteQuery neptune-graph:DeleteDataViaQuery neptune-graph:ReadDataViaQuery neptune-graph:WriteDataViaQuery
+		neptune-graph:ExecuteQuery neptune-graph:DeleteDataViaQuery neptune-graph:ReadDataViaQuery
+		+ neptune-graph:WriteDataViaQuery
 		neptune-graph:GetQuery neptune-graph:GetQueryStatus
 	`},
 	{url: "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html", rows: `
@@ -387,7 +407,8 @@ var conditionals = []conditional{
 		[]string{"s3:PutObjectLegalHold"},
 	},
 	{
-		"s3:CreateBucket", []string{"ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP"},
+		"s3:CreateBucket",
+		[]string{"ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP"},
 		[]string{"s3:PutBucketAcl"},
 	},
 	{

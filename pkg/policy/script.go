@@ -69,7 +69,8 @@ func (s *Set) ReadsScriptRegions(r Request) bool {
 func (s *Set) scriptWarnings() []string {
 	var warnings []string
 	asked := slices.ContainsFunc(s.policies, func(p namedPolicy) bool {
-		return p.reads.readsValue([]string{contextAWS, awsComplete}) || p.reads.readsValue([]string{contextAWS, awsReadOnly})
+		return p.reads.readsValue([]string{contextAWS, awsComplete}) ||
+			p.reads.readsValue([]string{contextAWS, awsReadOnly})
 	})
 	for _, p := range s.policies {
 		inspect(policyAST(p.policy), func(n ast.IsNode) {
