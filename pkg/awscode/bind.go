@@ -73,6 +73,12 @@ func (b *binder) visit(n node) {
 		b.assign(n, n.target, n.value)
 	case *augmented:
 		b.below(n, n.value)
+		if target, ok := n.target.(*name); ok {
+			// It reads the name too, and may change the collection that it holds.
+			use := &name{position: position{line: n.at()}, id: target.id}
+			use.setParent(n)
+			b.load(use)
+		}
 		b.assign(n, n.target, nil)
 	case *deletion:
 		for _, target := range n.targets {
@@ -271,6 +277,12 @@ func (b *binder) newIteration(iterable expression) *iteration {
 // iterate binds a target to the elements of an iteration.
 func (b *binder) iterate(parent node, target expression, i *iteration, path []int) {
 	target.setParent(parent)
+	if b.scope.kind == scopeClass {
+		// Its targets are attributes of the class.
+		i.untracked = true
+		b.assign(parent, target, nil)
+		return
+	}
 	switch t := target.(type) {
 	case *name:
 		c := b.bindName(t.at(), b.scope, t.id, binding{iteration: i, path: path})
@@ -383,6 +395,9 @@ func (b *binder) match(n *match) {
 // of no known value.
 func (b *binder) typeParameters(types []typeParameter) {
 	for n := range types {
+		if b.scope.kind == scopeClass {
+			b.report(types[n].at(), "a class has something with type parameters, which this reader does not follow")
+		}
 		if id := types[n].name; safeBuiltins[id] || preloaded[id] || b.isModule(id) {
 			b.report(types[n].at(), "a type parameter has the name "+id+", which means something else around it")
 		}
@@ -409,6 +424,7 @@ func (b *binder) function(n *function) {
 		b.called[c] = append(b.called[c], f)
 	} else {
 		f.self = true
+		b.scope.members.decorated = b.scope.members.decorated || len(n.decorators) > 0
 		f.opaque = f.opaque || !simple(owner) || b.scope.members.nested
 		b.methods[n.name] = append(b.methods[n.name], f)
 		b.scope.members.methods = append(b.scope.members.methods, f)

@@ -23,7 +23,7 @@ func (b *binder) findPlainClasses() {
 	for c, classes := range b.classes {
 		_, only := b.callsOf(c)
 		for _, m := range classes {
-			m.plain = only && len(c.bindings) == 1 && !m.nested
+			m.plain = only && len(c.bindings) == 1 && !m.nested && !m.decorated
 		}
 	}
 	for _, c := range b.classCells {
@@ -42,18 +42,29 @@ func (b *binder) keepsItsObjects(calls []*call, m *members) bool {
 			return false
 		}
 	}
+	asked := map[*cell]bool{}
 	for _, c := range calls {
 		switch c.parent().(type) {
 		case *attribute, *expressionStatement:
 			continue
 		}
 		target, ok := assignedTo(c).(*name)
-		if !ok || target.bound == nil || !onlyForAttributes(target.bound) {
+		if !ok || target.bound == nil {
+			return false
+		}
+		c := target.bound
+		if asked[c] {
+			continue
+		}
+		if asked[c] = true; !c.merged && c.scope.kind == scopeClass || !onlyForAttributes(c) {
 			return false
 		}
 	}
 	return true
 }
+
+// maxUnpacked is how many targets of one assignment are told apart.
+const maxUnpacked = 64
 
 // assignedTo gives the one target that a value is assigned to, also where several
 // stand on both sides, or nil.
@@ -65,7 +76,7 @@ func assignedTo(value node) node {
 		}
 	case *display:
 		a, ok := p.parent().(*assignment)
-		if !ok || len(a.targets) != 1 {
+		if !ok || len(a.targets) != 1 || len(p.elements) > maxUnpacked {
 			return nil
 		}
 		targets, ok := a.targets[0].(*display)

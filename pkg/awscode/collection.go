@@ -138,6 +138,7 @@ func (a *analysis) collectionsOfCell(l *load, c *cell) (found []held, only bool)
 	a.follow(c)
 	i := l.iterationOf(c)
 	if i == nil {
+		a.step(len(c.literals))
 		for _, literal := range c.literals {
 			found = append(found, held{literal: literal})
 		}
@@ -307,6 +308,7 @@ func (a *analysis) items(e expression) (all []item, known bool) {
 	if !only {
 		return nil, false
 	}
+	a.step(len(literals))
 	for _, of := range literals {
 		elements, ok := a.elements(of.literal)
 		if !ok {
@@ -400,6 +402,9 @@ func (a *analysis) itemsOfView(m *attribute, c *call) ([]item, bool) {
 			key, content := item{expression: keys[n]}, item{expression: values[n]}
 			switch m.name {
 			case "items":
+				if a.mayBeBool(keys[n]) {
+					return nil, false // True is 1: of two equal keys the first stays, with the last value
+				}
 				all = append(all, item{pair: []item{key, content}, choices: of.choices})
 			case "keys":
 				key.choices = of.choices
@@ -412,6 +417,11 @@ func (a *analysis) itemsOfView(m *attribute, c *call) ([]item, bool) {
 	}
 	a.step(len(all))
 	return all, len(all) <= maxRows
+}
+
+// mayBeBool reports whether a key may be True or False.
+func (a *analysis) mayBeBool(key expression) bool {
+	return slices.ContainsFunc(a.eval(key), func(v alternative) bool { return v.value.kind == valueBool })
 }
 
 // selectPath follows the indexes of a target into an element.
@@ -491,8 +501,11 @@ func (a *analysis) leavesIteration(i *iteration, literal node) bool {
 	if i.untracked {
 		return len(a.inner(literal)) == 0
 	}
-	for c := range i.targets {
-		a.follow(c)
+	if !i.followed {
+		i.followed = true
+		for c := range i.targets {
+			a.follow(c)
+		}
 	}
 	return true
 }

@@ -75,6 +75,9 @@ func (a *analysis) addRows(f *callee, arguments []expression) {
 	for n, argument := range arguments {
 		if columns[n] = unknown; argument != nil && !a.isLiteral(argument) {
 			columns[n] = a.eval(argument)
+			if argument == f.all[n].substitute {
+				columns[n] = withoutRows(columns[n])
+			}
 		}
 	}
 	rows, ok := a.combine(columns)
@@ -94,6 +97,16 @@ func (a *analysis) addRows(f *callee, arguments []expression) {
 		f.known[key], a.changed = true, true
 		f.rows = append(f.rows, row.values)
 	}
+}
+
+// withoutRows gives values that belong to no row: a default is that of the moment
+// when the function was defined, and not of the one when it is called.
+func withoutRows(values []alternative) []alternative {
+	all := make([]alternative, 0, len(values))
+	for _, v := range values {
+		all = append(all, alternative{value: v.value})
+	}
+	return all
 }
 
 func rowKey(values []value) string {

@@ -117,7 +117,7 @@ var unsafeAttributes = set(
 	"Formatter", "ForwardRef", "aws_mcp", "all_tasks", "attrgetter", "builtins", "call_soon", "call_boto3", "codecs",
 	"current_task", "formatter", "get_context", "get_coro", "get_field", "get_loop", "get_stack", "get_type_hints",
 	"get_value", "importlib", "inspect", "io", "linecache", "load_module", "loader", "make_request", "methodcaller",
-	"modules", "mro", "os", "print_stack", "run_in_executor", "set_task_factory", "subprocess", "sys", "tasks",
+	"modules", "mro", "obj", "os", "print_stack", "run_in_executor", "set_task_factory", "subprocess", "sys", "tasks",
 	"threading", "traceback", "types", "warnings", "with_traceback",
 )
 

@@ -67,6 +67,8 @@ const (
 	CauseCapability Cause = "capability"
 	// CauseValue: the service, the operation or an argument of a call is not known.
 	CauseValue Cause = "value"
+	// CauseReader: the reader has a fault.
+	CauseReader Cause = "reader"
 	// CauseSteps: there is more to follow than is followed.
 	CauseSteps Cause = "steps"
 )
@@ -85,8 +87,14 @@ type Reading struct {
 	Steps int
 }
 
-// Read reads a script. It never fails: what it cannot read is incomplete.
-func Read(code string) Reading {
+// Read reads a script. It never fails: what it cannot read is incomplete, and so is a
+// script in which this reader makes a mistake of its own.
+func Read(code string) (r Reading) {
+	defer func() {
+		if e := recover(); e != nil {
+			r = Reading{Line: 1, Cause: CauseReader, Reason: "this reader fails on the script"}
+		}
+	}()
 	if r, ok := readable(code); !ok {
 		return r
 	}

@@ -156,6 +156,9 @@ func FuzzRead(f *testing.F) {
 		if got.Complete != (got.Reason == "") || got.Complete != (got.Cause == "") || !got.Complete && got.Line < 1 {
 			t.Fatalf("%+v", got)
 		}
+		if got.Cause == awscode.CauseReader {
+			t.Fatal("the reader fails")
+		}
 		const maxSteps, oneMore = 200_000, 1_100
 		if got.Steps > maxSteps+oneMore {
 			t.Fatalf("%d steps", got.Steps)

@@ -351,6 +351,7 @@ func TestTricksThatOnceWorked(t *testing.T) {
 		fmt.Sprintf(object, "encode") + "json.dumps(1, cls=lambda **kw: o)\n", fmt.Sprintf(object, "acquire") + "async with asyncio.Condition(o): pass\n", fmt.Sprintf(object, "keys") + "dict(o)\n",
 		fmt.Sprintf(object, "keys") + "x = {**o}\n", fmt.Sprintf(object, "keys") + "def g(**k): pass\ng(**o)\n", fmt.Sprintf(object, "as_integer_ratio") + "import statistics\nstatistics.mean([o])\n",
 		fmt.Sprintf(object, "run") + "asyncio.create_task(o, context=o)\n",
+		"DeleteBucket = \"ListBuckets\"\nclass C:\n    async def m[DeleteBucket](self):\n        " + b("f\"{DeleteBucket}\"") + "await C().m()\n",
 	}, seen: map[string]string{
 		"for d in ({}, {\"region_name\": \"us-east-1\"}):\n    await call_boto3(service_name=\"s3\", operation_name=\"A\", **d, **{\"region_name\": \"eu-west-1\"})\n":            "s3:A@*",
 		"op = \"DeleteBucket\"\ndef g():\n    op = \"ListBuckets\"\n    class C:\n        c = call_boto3(service_name=\"s3\", operation_name=op)\n        op = \"ListBuckets\"\n": "s3:DeleteBucket s3:ListBuckets",
@@ -369,6 +370,9 @@ func TestWhatTakesLongIsCountedInSteps(t *testing.T) {
 		"many imports":      strings.Repeat("import re\n", 10_000) + strings.Repeat("re.A\n", 10_000),
 		"many uses":         "r = [" + strings.Repeat("[],", 20_000) + "]\n" + strings.Repeat("r[0]\n", 10_000) + "for o in r:\n    " + do("o"),
 		"many keywords":     "print(" + keywords.String() + ")\n",
+		"many targets":      strings.Repeat("x=[]\n", 10_000) + "for " + names.String() + " in x: pass\no = x[0]\n" + do("o"),
+		"many objects":      "class C: pass\n" + strings.Repeat("c=C()\n", 20_000) + strings.Repeat("c.a\n", 20_000),
+		"one long target":   "class C: pass\n" + strings.Repeat("a,", 20_000) + "=" + strings.Repeat("C(),", 20_000) + "\n",
 		"names in a circle": circle(2_000),
 	} {
 		begun := time.Now()
@@ -402,6 +406,18 @@ func TestAReasonNamesWhatToMend(t *testing.T) {
 	} {
 		if got := awscode.Read(script); got.Complete || got.Reason != want {
 			t.Errorf("%s: %s", script, got.Reason)
+		}
+	}
+}
+
+// TestNoScriptMakesTheReaderFail: a fault would be caught, and be incomplete.
+func TestNoScriptMakesTheReaderFail(t *testing.T) {
+	for _, script := range []string{
+		"class C:\n    x = 1\ndef g():\n    global x\n    print(x)\n", "class C:\n    global f\n    def f(self): pass\nf(1)\n", "class C:\n    for r in []: pass\n    nonlocal_ = r\n",
+		"class C:\n    async def m[T](self): pass\n", "class O:\n    class C[T]: pass\n",
+	} {
+		if r := awscode.Read(script); r.Cause == awscode.CauseReader {
+			t.Errorf("%s", script)
 		}
 	}
 }

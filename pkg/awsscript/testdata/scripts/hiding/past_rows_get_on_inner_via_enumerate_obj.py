@@ -1,0 +1,9 @@
+rows = [["ListBuckets"]]
+for r in rows:
+    try:
+        r.get("x")
+    except AttributeError as e:
+        e.obj.append("DeleteBucket")
+for q in rows:
+    for o in q:
+        await call_boto3(service_name="s3", operation_name=o)
