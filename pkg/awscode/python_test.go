@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/countersign-io/countersign/pkg/awscode"
 )
@@ -76,7 +77,8 @@ func (p *pythonParser) compare(tb testing.TB, script string) bool {
 	// Python 3.12 has f-strings and type parameters that older ones refuse.
 	const sameFStrings = 12
 	r := awscode.Read(script)
-	if r.Cause == awscode.CauseText || p.minor < sameFStrings && (hasFString(script) || typeParameters.MatchString(script)) {
+	if r.Cause == awscode.CauseText || strings.HasPrefix(script, "\ufeff") ||
+		p.minor < sameFStrings && (hasFString(script) || typeParameters.MatchString(script)) {
 		return false
 	}
 	line, err := json.Marshal(script)
@@ -91,6 +93,8 @@ func (p *pythonParser) compare(tb testing.TB, script string) bool {
 	excused := takes && (strings.Contains(r.Reason, "stands twice") || strings.Contains(r.Reason, "too deep") ||
 		strings.Contains(r.Reason, "this reader does not follow") || strings.Contains(r.Reason, "a backslash") ||
 		strings.Contains(r.Reason, "too many"))
+	// Python's Unicode may be older than Go's.
+	excused = excused || !takes && strings.ContainsFunc(script, func(r rune) bool { return r >= utf8.RuneSelf })
 	if ours != takes && !excused {
 		tb.Errorf("Python: %v, here: %v (%s, line %d)\n%s", takes, ours, r.Reason, r.Line, script)
 	}
@@ -168,7 +172,8 @@ func TestPythonTakesNoMoreOfItsOwnLibrary(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: the standard library is long")
 	}
-	where, err := exec.CommandContext(t.Context(), "python3", "-I", "-S", "-c", "import os; print(os.path.dirname(os.__file__))").Output()
+	where, err := exec.CommandContext(t.Context(), "python3", "-I", "-S", "-c", "import os; print(os.path.dirname(os.__file__))").
+		Output()
 	if err != nil {
 		t.Skip("there is no python3, whose library would be parsed")
 	}
