@@ -351,6 +351,7 @@ func (a *analysis) elementOf(i *iteration, c *cell) []alternative {
 	if !known || len(items) > maxRows {
 		return unknown
 	}
+	a.step(len(c.bindings))
 	var all []alternative
 	for _, b := range c.bindings {
 		if b.iteration != i {
