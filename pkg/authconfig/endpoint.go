@@ -28,6 +28,9 @@ var signingNames = map[string]string{
 // regionForm matches us-east-1, us-gov-west-1, eusc-de-east-1, ...
 var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)
 
+// IsRegion reports whether a name has the form of AWS's Regions.
+func IsRegion(name string) bool { return regionForm.MatchString(name) }
+
 // inferScope reads region and signing service out of an AWS host name: the
 // region is the label just above the AWS domain, the service the label before
 // it. Both are empty when the host is not of that form.

@@ -6,11 +6,11 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/awscode"
 	"github.com/countersign-io/countersign/pkg/awsiam"
 )
@@ -163,7 +163,7 @@ func (b *builder) add(c *awscode.Call) {
 	switch {
 	case region == "":
 		region = DefaultRegion
-	case !regionForm.MatchString(region):
+	case !authconfig.IsRegion(region):
 		region = Anything // no Region, and perhaps a pattern or a variable of IAM
 	}
 	b.regions[region] = true
@@ -176,10 +176,6 @@ func (b *builder) add(c *awscode.Call) {
 		b.unsigned[o.Call()] = true
 	}
 }
-
-// regionForm matches us-east-1, us-gov-west-1, eusc-de-east-1, ...
-// https://docs.aws.amazon.com/general/latest/gr/rande.html
-var regionForm = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}$`)
 
 // fail keeps the first reason in the script.
 func (b *builder) fail(cause awscode.Cause, reason string, line int) {
