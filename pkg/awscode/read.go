@@ -6,9 +6,10 @@
 // stands in lists, and nothing is guessed.
 //
 // A script travels through these files: token.go and literal.go make tokens,
-// parser.go, compound.go, pattern.go, expression.go and strings.go the tree of ast.go; walk.go visits it; bind.go finds scopes
-// and bindings, capability.go whatever lists.go does not allow; value.go, text.go,
-// collection.go, uses.go and function.go follow values into the calls.
+// parser.go, compound.go, pattern.go, expression.go and strings.go the tree of
+// ast.go, which walk.go visits; bind.go finds scopes and bindings, capability.go
+// whatever lists.go does not allow; value.go, text.go, collection.go, uses.go and
+// function.go follow values into the calls.
 package awscode
 
 import (
