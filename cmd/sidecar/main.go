@@ -28,6 +28,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/logging"
 	"github.com/countersign-io/countersign/pkg/sidecar"
+	"github.com/countersign-io/countersign/pkg/tokenexchange"
 )
 
 // version is set by the build.
@@ -118,7 +119,14 @@ func proxyCommand() *cobra.Command {
 		&options.ServiceAccountToken,
 		"service-account-token",
 		"/var/run/countersign/token/token",
-		"projected token file for identity.source serviceAccount",
+		"projected token file for identity.source serviceAccount, and for the actor of an exchange",
+	)
+	flags.StringVar(
+		&options.ExchangeCredential,
+		"exchange-credential",
+		defaultCredential,
+		"file with what authenticates the sidecar at the identity provider for identity.oidc.exchange: the client's "+
+			"secret, its private key (PEM or JWK), or a service-account token",
 	)
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	must(command.MarkFlagRequired("config"))
@@ -167,7 +175,13 @@ func readyCommand() *cobra.Command {
 
 type explainOptions struct {
 	configDir, tokenFile, tool, arguments, upstream, output string
+
+	exchange bool
+	files    tokenexchange.Files
 }
+
+// defaultCredential is where injected Pods have what authenticates an exchange.
+const defaultCredential = "/var/run/countersign/exchange/credential" //nolint:gosec // a path
 
 func explainCommand() *cobra.Command {
 	var o explainOptions
@@ -195,6 +209,12 @@ func explainCommand() *cobra.Command {
 	flags.StringVar(&o.arguments, "arguments", "", "the tool's arguments: a JSON object, or @ and a file with "+
 		"one, or with the script of a tool that takes one")
 	flags.StringVar(&o.upstream, "upstream", "", "the upstream that has the tool; default the first")
+	flags.BoolVar(&o.exchange, "exchange", false, "exchange the token as identity.oidc.exchange says, for real, and "+
+		"show both tokens' claims")
+	flags.StringVar(&o.files.Credential, "exchange-credential", defaultCredential, "what authenticates the sidecar at "+
+		"the identity provider, with --exchange")
+	flags.StringVar(&o.files.Actor, "service-account-token", "/var/run/countersign/exchange/actor",
+		"the actor's token, with --exchange where exchange.actor is serviceAccount")
 	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
 	must(command.MarkFlagRequired("config"))
 	must(command.MarkFlagRequired("token"))
@@ -203,9 +223,9 @@ func explainCommand() *cobra.Command {
 
 func exitCode(answer *explain.Answer) int {
 	switch {
-	case answer.Unknown:
+	case answer.IsUnknown():
 		return exitCannotTell
-	case !answer.Accepted || answer.Role == "":
+	case answer.IsRefused():
 		return exitRefused
 	case answer.Decision != nil && !answer.Decision.Allowed && answer.Decision.Enforced:
 		return exitDenied
@@ -230,6 +250,9 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid auth-config:\n%w", err)
 	}
+	if o.exchange && config.Identity.OIDC.Exchange == nil {
+		return nil, errors.New("--exchange: the auth-config has no identity.oidc.exchange")
+	}
 	for _, warning := range config.Warnings {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
 	}
@@ -249,7 +272,7 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	defer cancel()
 	answer, err := explain.Explain(ctx, explain.Question{
 		Config: config, Token: token, Tool: o.tool, Arguments: arguments, Upstream: o.upstream,
-		Client: client,
+		Client: client, Exchange: o.exchange, Files: o.files,
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/countersign-io/countersign/e2e/standin"
+	"github.com/countersign-io/countersign/pkg/compile"
 )
 
 var binary string
@@ -257,7 +258,7 @@ func TestExplainReadsATokenFromStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, stderr, code := run(t, issuer.Token(map[string]any{"sub": "alice", "aud": "aud"})+"\n", "explain", "--config", dir, "--token", "-", "--tool", "x", "-o", "json")
-	if code != 0 || stderr != "" || !strings.Contains(stdout, `"accepted": true`) || !strings.Contains(stdout, `"role": "arn:aws:iam::123456789012:role/F"`) {
+	if code != 0 || stderr != "Warning: "+compile.WithoutExchange+"\n" || !strings.Contains(stdout, `"accepted": true`) || !strings.Contains(stdout, `"role": "arn:aws:iam::123456789012:role/F"`) {
 		t.Errorf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
 }

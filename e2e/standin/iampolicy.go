@@ -15,11 +15,36 @@ type policyDocument struct {
 
 type policyStatement struct {
 	Effect      string
+	Principal   jsonPrincipal
 	Action      oneOrMore[string]
 	NotAction   oneOrMore[string]
 	Resource    oneOrMore[string]
 	NotResource oneOrMore[string]
 	Condition   map[string]map[string]oneOrMore[policyValue]
+}
+
+// jsonPrincipal is "*", or principals by their kind; a policy that is no trust policy
+// has none.
+type jsonPrincipal struct {
+	anybody bool
+	named   map[string]oneOrMore[string]
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *jsonPrincipal) UnmarshalJSON(text []byte) error {
+	var everybody string
+	if json.Unmarshal(text, &everybody) == nil {
+		p.anybody = everybody == "*"
+		return nil
+	}
+	return json.Unmarshal(text, &p.named)
+}
+
+// includes reports whether the principal is named, which is an OIDC provider.
+func (p *jsonPrincipal) includes(provider string) bool {
+	return provider == "" || p.anybody || slices.ContainsFunc(p.named["Federated"], func(arn string) bool {
+		return arn == provider || strings.HasSuffix(arn, ":oidc-provider/"+provider)
+	})
 }
 
 // oneOrMore is a list that may be written as its only member.
@@ -54,7 +79,9 @@ func (v *policyValue) UnmarshalJSON(text []byte) error {
 // accessRequest is what a policy is asked about. Keys are those of conditions, in
 // lower case; one that is absent is not in the request.
 type accessRequest struct {
-	action   string
+	action string
+	// provider is who asks, for trust policies: an OIDC provider without its scheme.
+	provider string
 	resource string
 	keys     map[string]string
 }
@@ -103,7 +130,7 @@ func (s *policyStatement) applies(r *accessRequest) (bool, error) {
 		}
 		return all
 	}
-	if len(s.Action) > 0 && !matches(lower(s.Action), action) ||
+	if !s.Principal.includes(r.provider) || len(s.Action) > 0 && !matches(lower(s.Action), action) ||
 		len(s.NotAction) > 0 && matches(lower(s.NotAction), action) ||
 		len(s.Resource) > 0 && !matches(s.Resource, r.resource) ||
 		len(s.NotResource) > 0 && matches(s.NotResource, r.resource) {

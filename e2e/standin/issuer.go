@@ -23,6 +23,8 @@ type Issuer struct {
 	URL string
 	// Faults apply to discovery and keys.
 	Faults faults
+	// TokenFaults apply to the token endpoint.
+	TokenFaults faults
 	// KeyFetches counts requests for the keys.
 	KeyFetches atomic.Int64
 
@@ -30,6 +32,8 @@ type Issuer struct {
 	mu     sync.Mutex
 	keys   []jose.JSONWebKey
 	made   int
+
+	exchanges exchanges
 }
 
 // NewIssuer serves on a loopback port with one RS256 key.
@@ -53,6 +57,7 @@ func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /keys", i.serveKeys)
+	mux.HandleFunc("POST /token", i.serveToken)
 	return mux
 }
 

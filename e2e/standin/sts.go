@@ -1,7 +1,6 @@
 package standin
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -13,8 +12,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/coreos/go-oidc/v3/oidc"
 )
 
 // RoleSession is one exchange that STS granted.
@@ -26,9 +23,12 @@ type RoleSession struct {
 	PolicyARNs  []string
 	Duration    time.Duration
 	AccessKeyID string
-	secret      string
-	token       string
-	Expires     time.Time
+	// Tags and SourceIdentity come from the token.
+	Tags           map[string]string
+	SourceIdentity string
+	secret         string
+	token          string
+	Expires        time.Time
 }
 
 // STS answers AssumeRoleWithWebIdentity.
@@ -38,6 +38,9 @@ type STS struct {
 	Faults faults
 	// Life overrides how long credentials live; 0 takes DurationSeconds.
 	Life time.Duration
+	// TrustPolicies are those of roles, by ARN. A role without one trusts every token
+	// of a provider, and no session tags.
+	TrustPolicies map[string]string
 	// Untrusted are roles whose trust policy lets nobody in.
 	Untrusted map[string]bool
 	// MaxPacked is how long the session policies of one request may be before STS
@@ -55,8 +58,9 @@ type STS struct {
 
 // trusted is an IAM OIDC provider with the client that reaches it.
 type trusted struct {
-	issuer, audience string
-	client           *http.Client
+	issuer    string
+	clientIDs []string
+	client    *http.Client
 }
 
 // NewSTS trusts one issuer and audience, as an IAM OIDC provider would, and
@@ -74,9 +78,16 @@ func NewUnservedSTS() *STS {
 	return &STS{sessions: map[string]*RoleSession{}, Untrusted: map[string]bool{}}
 }
 
-// Trust adds an issuer. It is not for use while the STS serves.
-func (s *STS) Trust(issuer, audience string, client *http.Client) {
-	s.trusted = append(s.trusted, trusted{issuer, audience, client})
+// Trust adds an issuer with a client id of its provider. It is not for use while the STS
+// serves.
+func (s *STS) Trust(issuer, clientID string, client *http.Client) {
+	s.trusted = append(s.trusted, trusted{issuer, []string{clientID}, client})
+}
+
+// SetProvider replaces what NewSTS trusts by an OIDC provider with these client ids. It
+// is not for use while the STS serves.
+func (s *STS) SetProvider(issuer string, clientIDs ...string) {
+	s.trusted = []trusted{{issuer, clientIDs, http.DefaultClient}}
 }
 
 // Handler serves AssumeRoleWithWebIdentity.
@@ -161,14 +172,14 @@ func (s *STS) grant(r *http.Request) (session *RoleSession, status int, code, me
 		return nil, http.StatusBadRequest, "ValidationError", "The requested DurationSeconds is out of range"
 	}
 	session.Duration = time.Duration(seconds) * time.Second
-	subject, code, message := s.verify(r.Context(), form.Get("WebIdentityToken"))
+	who, code, message := s.verify(r.Context(), form.Get("WebIdentityToken"))
 	if code != "" {
 		return nil, http.StatusBadRequest, code, message
 	}
-	if s.Untrusted[session.RoleARN] {
-		return nil, http.StatusForbidden, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+	if denied := s.denied(session.RoleARN, who); denied != "" {
+		return nil, http.StatusForbidden, "AccessDenied", "Not authorized to perform " + denied
 	}
-	session.Subject = subject
+	session.Subject, session.Tags, session.SourceIdentity = who.subject, who.tags, who.sourceIdentity
 	session.AccessKeyID, session.secret, session.token = "ASIA"+randomHex(8), randomHex(20), "session-"+randomHex(40)
 	life := session.Duration
 	if s.Life > 0 {
@@ -197,32 +208,6 @@ func (s *STS) measure(session *RoleSession) (status int, code, message string) {
 		return http.StatusBadRequest, "PackedPolicyTooLarge", "Packed policy consumes 101% of allotted space"
 	}
 	return 0, "", ""
-}
-
-func (s *STS) verify(ctx context.Context, token string) (subject, code, message string) {
-	for _, t := range s.trusted {
-		subject, code, message = t.verify(ctx, token)
-		if code == "" {
-			return subject, "", ""
-		}
-	}
-	return "", code, message
-}
-
-func (t *trusted) verify(ctx context.Context, token string) (subject, code, message string) {
-	ctx = oidc.ClientContext(ctx, t.client)
-	provider, err := oidc.NewProvider(ctx, t.issuer)
-	if err != nil {
-		return "", "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider"
-	}
-	verified, err := provider.Verifier(&oidc.Config{ClientID: t.audience, SkipExpiryCheck: true}).Verify(ctx, token)
-	if err != nil {
-		return "", "InvalidIdentityToken", "The web identity token provided is not valid"
-	}
-	if verified.Expiry.Before(time.Now()) {
-		return "", "ExpiredTokenException", "The web identity token that was passed is expired"
-	}
-	return verified.Subject, "", ""
 }
 
 func randomHex(n int) string {

@@ -31,8 +31,10 @@ type Record struct {
 	RequestID string
 	TraceID   string
 	// Caller is the token's sub.
-	Caller      string
-	Issuer      string
+	Caller string
+	Issuer string
+	// Actor is the sub of the token's act: who acts for the caller.
+	Actor       string
 	SessionName string
 	Role        string
 	Upstream    string
@@ -127,6 +129,7 @@ func (r *Record) append(b []byte) []byte {
 	b = appendField(b, "traceId", r.TraceID)
 	b = appendField(b, "caller", r.Caller)
 	b = appendField(b, "issuer", r.Issuer)
+	b = appendField(b, "actor", r.Actor)
 	b = appendField(b, "sessionName", r.SessionName)
 	b = appendField(b, "role", r.Role)
 	b = appendField(b, "upstream", r.Upstream)

@@ -18,7 +18,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := Record{
-		Time: time.Now(), RequestID: "x", TraceID: "x", Caller: "x", Issuer: "x", SessionName: "x", Role: "x", Upstream: "x", HTTPMethod: "x",
+		Time: time.Now(), RequestID: "x", TraceID: "x", Caller: "x", Issuer: "x", Actor: "x", SessionName: "x", Role: "x", Upstream: "x", HTTPMethod: "x",
 		Method: "x", Subjects: []string{"x"}, Decision: "x", Reason: "x", Failure: "x", NotEnforced: true, Policies: []string{"x"},
 		Errors: []string{"x"}, Status: 1, Duration: 1, UpstreamRequestID: "x", AWS: &AWS{}, Arguments: jsontext.Value("{}"),
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	HasAuthorizationBlock bool
 	Audit                 Audit
 	Limits                Limits
+	Egress                Egress
 
 	// PolicyFiles are the *.cedar keys in order of their names.
 	PolicyFiles []PolicyFile
@@ -133,8 +134,9 @@ type Identity struct {
 // OIDC describes the issuer of bearer tokens.
 type OIDC struct {
 	Issuer string
-	// Audiences are those of which a token must have one.
+	// Audiences are those of which a token must have one, in the claim AudienceClaim.
 	Audiences      []string
+	AudienceClaim  string
 	ResourceURL    string
 	RequiredScopes []string
 	// JWKSURL is empty when it is to be discovered.
@@ -147,6 +149,11 @@ type OIDC struct {
 	// TrustedProxies are the addresses whose X-Forwarded-Proto and
 	// X-Forwarded-Host are believed.
 	TrustedProxies []netip.Prefix
+	// AuthorizedParties are values of azp that AWS may see, beside Audiences, where
+	// callers' tokens go to STS themselves.
+	AuthorizedParties []string
+	// Exchange is nil where callers' tokens go to STS themselves.
+	Exchange *Exchange
 }
 
 // ServiceAccount describes the projected token of the serviceAccount source.
@@ -168,6 +175,8 @@ type AWSSTS struct {
 	SessionNameClaim string
 	Guardrail        Guardrail
 	OnUnusableClaim  OnUnusableClaim
+	// SessionTags: tokens carry session tags or a source identity for AWS.
+	SessionTags bool
 }
 
 // OnUnusableClaim says what a role claim of a form that cannot be matched means.
@@ -223,6 +232,12 @@ type Authorization struct {
 type Audit struct {
 	Enabled          bool
 	IncludeArguments bool
+}
+
+// Egress says which of the Pod's own connections are refused.
+type Egress struct {
+	// DenySTS refuses those to AWS STS, in mode redirect.
+	DenySTS bool
 }
 
 // Limits bound what one sidecar does at once.

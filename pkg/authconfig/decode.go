@@ -83,10 +83,11 @@ func (d *decoder) value(path string, n *yaml.Node, v reflect.Value, depth int) {
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
-		if v.Type() == authorizationType {
+		if v.Type() == authorizationType || v.Type() == exchangeType {
 			// The key is there: its children are commented out, perhaps. Absent
-			// it would mean that every tool is allowed.
-			v.Set(reflect.ValueOf(&wireAuthorization{}))
+			// it would mean that every tool is allowed, or that AWS STS takes the
+			// callers' own tokens.
+			v.Set(reflect.New(v.Type().Elem()))
 		}
 		return
 	}
@@ -170,7 +171,10 @@ func (d *decoder) stringMap(path string, n *yaml.Node, v reflect.Value) {
 
 var oneOrMoreType = reflect.TypeFor[oneOrMore]()
 
-var authorizationType = reflect.TypeFor[*wireAuthorization]()
+var (
+	authorizationType = reflect.TypeFor[*wireAuthorization]()
+	exchangeType      = reflect.TypeFor[*wireExchange]()
+)
 
 var durationType = reflect.TypeFor[time.Duration]()
 

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Bounds of numbers; where AWS or Kubernetes set them the source is named.
@@ -41,6 +39,8 @@ var (
 	dnsLabel    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 	hostForm    = regexp.MustCompile(`^(?i)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 	serviceForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	// Kubernetes, ConfigMap and Secret: IsConfigMapKey.
+	secretKeyForm = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
 	// RFC 6749, section 3.3.
 	scopeForm = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
 )
@@ -61,6 +61,7 @@ func (v *validator) run(wire *wireConfig) {
 	v.upstreams("spec.upstreams", wire.Spec.Upstreams)
 	v.identity("spec.identity", &wire.Spec.Identity)
 	v.authorization("spec.authorization", wire.Spec.Authorization)
+	v.config.Egress = Egress(wire.Spec.Egress)
 	v.config.Audit = Audit{
 		Enabled:          orDefault(wire.Spec.Audit.Enabled, true),
 		IncludeArguments: wire.Spec.Audit.IncludeArguments,
@@ -119,107 +120,6 @@ func between[T int | time.Duration](v *validator, path string, value *T, fallbac
 		return fallback
 	}
 	return number
-}
-
-func (v *validator) awsSTS(path string, wire *wireAWSSTS) {
-	c := AWSSTS{
-		Region:           wire.Region,
-		Service:          orEmpty(wire.Service, defaultService),
-		RoleClaim:        orEmpty(wire.RoleClaim, "groups"),
-		SessionNameClaim: orEmpty(wire.SessionNameClaim, "sub"),
-		Guardrail:        oneOf(v, path+".guardrail", wire.Guardrail, "", GuardrailMCPOnly, GuardrailNone),
-		OnUnusableClaim: oneOf(
-			v,
-			path+".onUnusableClaim",
-			wire.OnUnusableClaim,
-			UnusableDenies,
-			UnusableDenies,
-			UnusableFallsBack,
-		),
-	}
-	if wire.Region == "" {
-		v.failf(path+".region", "is required: it chooses the STS endpoint")
-	} else if !regionForm.MatchString(wire.Region) {
-		v.failf(path+".region", "%q is not an AWS region", clip(wire.Region))
-	}
-	if !serviceForm.MatchString(c.Service) {
-		v.failf(path+".service", "%q is not a signing service name", clip(c.Service))
-	}
-	seconds := between(
-		v,
-		path+".sessionDuration",
-		wire.SessionDuration,
-		defaultSessionDuration,
-		minSessionDuration,
-		maxSessionDuration,
-	)
-	c.SessionDuration = time.Duration(seconds) * time.Second
-	if wire.FallbackRoleARN != "" {
-		role, err := ParseRoleARN(wire.FallbackRoleARN)
-		if err != nil {
-			v.failf(path+".fallbackRoleArn", "%v", err)
-		}
-		c.FallbackRole = role
-	}
-	if len(wire.RoleMappings) == 0 && wire.FallbackRoleARN == "" && !v.badPaths[path+".roleMappings"] {
-		v.failf(path, "needs roleMappings or a fallbackRoleArn: nobody would get a role")
-	}
-	if len(wire.RoleMappings) > maxRoleMappings {
-		v.failf(path+".roleMappings", "has more than %d entries", maxRoleMappings)
-	}
-	for i := range wire.RoleMappings {
-		c.RoleMappings = append(
-			c.RoleMappings,
-			v.roleMapping(fmt.Sprintf("%s.roleMappings[%d]", path, i), &wire.RoleMappings[i]),
-		)
-	}
-	v.config.AWSSTS = c
-}
-
-func (v *validator) roleMapping(path string, wire *wireRoleMapping) RoleMapping {
-	m := RoleMapping{Claim: wire.Claim, Matcher: wire.Matcher, Priority: wire.Priority, PolicyARNs: wire.PolicyARNs}
-	if (wire.Claim == "") == (wire.Matcher == "") && !v.badPaths[path+".claim"] && !v.badPaths[path+".matcher"] {
-		v.failf(path, "needs exactly one of claim and matcher")
-	}
-	role, err := ParseRoleARN(wire.RoleARN)
-	switch {
-	case wire.RoleARN == "":
-		v.failf(path+".roleArn", "is required")
-	case err != nil:
-		v.failf(path+".roleArn", "%v", err)
-	}
-	m.Role = role
-	if wire.SessionPolicy != "" {
-		m.SessionPolicy = v.compactJSON(path+".sessionPolicy", wire.SessionPolicy)
-	}
-	if len(wire.PolicyARNs) > maxPolicyARNs {
-		v.failf(path+".policyArns", "has more than %d entries, the most that STS takes", maxPolicyARNs)
-	}
-	for i, arn := range wire.PolicyARNs {
-		if err := checkPolicyARN(arn); err != nil {
-			v.failf(fmt.Sprintf("%s.policyArns[%d]", path, i), "%v", err)
-		}
-	}
-	return m
-}
-
-// compactJSON removes white space that would count against STS's limit.
-func (v *validator) compactJSON(path, text string) string {
-	value := jsontext.Value(strings.TrimSpace(text))
-	if err := value.Compact(); err != nil {
-		at := Position{}
-		if syntax, ok := jsonSyntaxError(err); ok {
-			leading := len(text) - len(strings.TrimLeft(text, " \t\r\n"))
-			at = OffsetPosition(text, leading+int(syntax.ByteOffset))
-		}
-		v.errs.AddAt(path, at, "is not valid JSON: %v", err)
-		return ""
-	}
-	if value.Kind() != '{' {
-		v.failf(path, "must be a JSON object: an IAM policy")
-		return ""
-	}
-	return string(value)
 }
 
 func (v *validator) upstreams(path string, wire []wireUpstream) {
@@ -410,83 +310,6 @@ func IsHostPort(text string) bool {
 func isPort(port string) bool {
 	number, err := strconv.Atoi(port)
 	return port == "" || err == nil && number > 0 && number < 1<<16
-}
-
-func (v *validator) identity(path string, wire *wireIdentity) {
-	c := Identity{
-		Source: oneOf(v, path+".source", wire.Source, "", SourceBearer, SourceServiceAccount),
-		OIDC:   OIDC{ClockSkew: defaultClockSkew},
-	}
-	if wire.Source == "" {
-		v.failf(path+".source", "is required: bearer or serviceAccount")
-	}
-	switch {
-	case wire.OIDC != nil:
-		v.oidc(path+".oidc", wire.OIDC, &c.OIDC)
-	case c.Source == SourceBearer:
-		v.failf(path+".oidc", "is required with source bearer")
-	}
-	account := wire.ServiceAccount
-	if account == nil {
-		account = &wireServiceAccount{}
-	}
-	c.ServiceAccount = ServiceAccount{
-		Audience: orEmpty(account.Audience, "sts.amazonaws.com"),
-		ExpirationSeconds: between(
-			v,
-			path+".serviceAccount.expirationSeconds",
-			account.ExpirationSeconds,
-			defaultTokenSeconds,
-			minTokenSeconds,
-			maxTokenSeconds,
-		),
-	}
-	v.config.Identity = c
-}
-
-func (v *validator) oidc(path string, wire *wireOIDC, c *OIDC) {
-	v.url(path+".issuer", wire.Issuer, false)
-	if len(wire.Audience) == 0 || slices.Contains(wire.Audience, "") {
-		v.failf(path+".audience", "is required: tokens for other audiences must not work here")
-	}
-	if wire.AudienceClaim != "" && wire.AudienceClaim != "aud" {
-		v.failf(
-			path+".audienceClaim",
-			"%q works with an exchange only: AWS STS takes no token without aud",
-			clip(wire.AudienceClaim),
-		)
-	}
-	if wire.ResourceURL != "" {
-		v.url(path+".resourceURL", wire.ResourceURL, true)
-	}
-	if wire.JWKSURL != "" {
-		v.url(path+".jwksURL", wire.JWKSURL, true)
-	}
-	v.scopes(path+".requiredScopes", wire.RequiredScopes)
-	v.scopes(path+".scopes", wire.Scopes)
-	scopes := wire.Scopes
-	if len(scopes) == 0 {
-		scopes = wire.RequiredScopes
-	}
-	if len(scopes) == 0 {
-		// Identity providers refuse a login that asks for nothing.
-		scopes = []string{"openid"}
-	}
-	*c = OIDC{
-		Issuer: wire.Issuer, Audiences: wire.Audience, ResourceURL: wire.ResourceURL, Scopes: scopes,
-		AllowedOrigins: v.origins(path+".allowedOrigins", wire.AllowedOrigins),
-		TrustedProxies: v.prefixes(path+".trustedProxies", wire.TrustedProxies),
-		RequiredScopes: wire.RequiredScopes, JWKSURL: wire.JWKSURL,
-		ClockSkew: between(v, path+".clockSkew", wire.ClockSkew, defaultClockSkew, 0, maxClockSkew),
-	}
-}
-
-func (v *validator) scopes(path string, scopes []string) {
-	for i, scope := range scopes {
-		if !scopeForm.MatchString(scope) {
-			v.failf(fmt.Sprintf("%s[%d]", path, i), "%q is not a scope (RFC 6749, section 3.3)", clip(scope))
-		}
-	}
 }
 
 func (v *validator) authorization(path string, wire *wireAuthorization) {

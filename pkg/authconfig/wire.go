@@ -15,9 +15,14 @@ type wireSpec struct {
 	Upstreams     []wireUpstream     `yaml:"upstreams"`
 	Identity      wireIdentity       `yaml:"identity"`
 	AWSSTS        wireAWSSTS         `yaml:"awsSts"`
+	Egress        wireEgress         `yaml:"egress"`
 	Authorization *wireAuthorization `yaml:"authorization"`
 	Audit         wireAudit          `yaml:"audit"`
 	Limits        wireLimits         `yaml:"limits"`
+}
+
+type wireEgress struct {
+	DenySTS bool `yaml:"denySTS"`
 }
 
 type wireUpstream struct {
@@ -62,6 +67,39 @@ type wireOIDC struct {
 	AllowedOrigins []string       `yaml:"allowedOrigins"`
 	TrustedProxies []string       `yaml:"trustedProxies"`
 	AudienceClaim  string         `yaml:"audienceClaim"`
+
+	AuthorizedParties []string      `yaml:"authorizedParties"`
+	Exchange          *wireExchange `yaml:"exchange"`
+}
+
+type wireExchange struct {
+	Grant              string             `yaml:"grant"`
+	Issuer             string             `yaml:"issuer"`
+	TokenEndpoint      string             `yaml:"tokenEndpoint"`
+	SubjectTokenType   string             `yaml:"subjectTokenType"`
+	RequestedTokenType string             `yaml:"requestedTokenType"`
+	Audience           string             `yaml:"audience"`
+	SendAudience       *bool              `yaml:"sendAudience"`
+	AuthorizedParty    string             `yaml:"authorizedParty"`
+	Resource           string             `yaml:"resource"`
+	Scope              string             `yaml:"scope"`
+	Parameters         map[string]string  `yaml:"parameters"`
+	SubjectClaim       *string            `yaml:"subjectClaim"`
+	Actor              string             `yaml:"actor"`
+	Client             wireExchangeClient `yaml:"client"`
+}
+
+type wireExchangeClient struct {
+	ID             string        `yaml:"id"`
+	Authentication string        `yaml:"authentication"`
+	Audience       string        `yaml:"audience"`
+	SecretMethod   string        `yaml:"secretMethod"`
+	SecretRef      wireSecretRef `yaml:"secretRef"`
+}
+
+type wireSecretRef struct {
+	Name string `yaml:"name"`
+	Key  string `yaml:"key"`
 }
 
 // oneOrMore is a list that may be written as a single string.
@@ -82,6 +120,7 @@ type wireAWSSTS struct {
 	SessionNameClaim string            `yaml:"sessionNameClaim"`
 	Guardrail        string            `yaml:"guardrail"`
 	OnUnusableClaim  string            `yaml:"onUnusableClaim"`
+	SessionTags      bool              `yaml:"sessionTags"`
 }
 
 type wireRoleMapping struct {

@@ -107,6 +107,9 @@ func (a *Authorizer) PolicyCount() int {
 	return a.policies.Count()
 }
 
+// ReadsActor reports whether a policy asks who acts for the caller.
+func (a *Authorizer) ReadsActor() bool { return a.policies != nil && a.policies.ReadsActor() }
+
 // LogOnly reports whether what policies deny is recorded and let pass.
 func (a *Authorizer) LogOnly() bool { return a.policies != nil && a.policies.LogOnly() }
 

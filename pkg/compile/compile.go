@@ -5,6 +5,7 @@ package compile
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/authorize"
@@ -25,6 +26,8 @@ type Compiled struct {
 	// Warnings are things that are allowed and probably not meant.
 	Warnings []string
 
+	// exchange identifies how callers' tokens are exchanged; see RoleSession.
+	exchange string
 	// sessionPolicies by upstream and by mapping; the fallback role comes last.
 	sessionPolicies [][]string
 }
@@ -36,7 +39,7 @@ func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 	if parsed == nil {
 		return nil, errs.AsError()
 	}
-	config := &Compiled{Config: parsed}
+	config := &Compiled{Config: parsed, exchange: parsed.Identity.OIDC.Exchange.Digest()}
 	policies, warnings, more := policy.Compile(parsed, pod)
 	config.Authorizer, config.Warnings = authorize.New(policies, parsed.Upstreams), warnings
 	config.ParamHeaders = policy.ParamHeaders(parsed.Tools)
@@ -45,6 +48,7 @@ func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 	errs = append(errs, more...)
 	errs = append(errs, config.compileSessionPolicies()...)
 	config.Warnings = append(config.Warnings, scopeWarnings(parsed)...)
+	config.Warnings = append(config.Warnings, exchangeWarnings(parsed)...)
 	if err := errs.AsError(); err != nil {
 		return nil, err
 	}
@@ -100,6 +104,7 @@ func (c *Compiled) compileSessionPolicies() authconfig.Errors {
 func (c *Compiled) RoleSession(upstream int, selection rolemap.Selection) *credentials.RoleSession {
 	session := &credentials.RoleSession{
 		Role: selection.Role, Name: selection.SessionName, Duration: c.AWSSTS.SessionDuration, Region: c.AWSSTS.Region,
+		Exchange: c.exchange,
 	}
 	row := c.sessionPolicies[upstream]
 	if selection.Mapping == rolemap.Fallback {
@@ -111,8 +116,29 @@ func (c *Compiled) RoleSession(upstream int, selection rolemap.Selection) *crede
 	return session
 }
 
-// Principal is the caller as policies see it.
-func (c *Compiled) Principal(caller *identity.Caller) *policy.Principal {
+// NeedsActor reports whether the exchanged token must be there before a caller is
+// decided on: policies, or the name of the session, ask for the actor, and the caller's
+// own token does not name one.
+func (c *Compiled) NeedsActor(caller *identity.Caller) bool {
+	if c.Identity.Source != authconfig.SourceBearer || c.Identity.OIDC.Exchange == nil || caller.Claims["act"] != nil {
+		return false
+	}
+	return c.Authorizer.ReadsActor() || c.Roles.NamesSessionByActor()
+}
+
+// Select finds the caller's role. The actor, which is act of the token that the
+// caller's was exchanged for, may name the session; nil where the caller's own says.
+func (c *Compiled) Select(caller *identity.Caller, act any) (rolemap.Selection, error) {
+	if act == nil {
+		return c.Roles.Select(caller.Claims)
+	}
+	named := maps.Clone(caller.Claims)
+	named["act"] = act
+	return c.Roles.SelectNamed(caller.Claims, named)
+}
+
+// Principal is the caller as policies see it; act is as in Select.
+func (c *Compiled) Principal(caller *identity.Caller, act any) *policy.Principal {
 	groups := c.Roles.Groups(caller.Claims)
 	var principal *policy.Principal
 	if w := caller.Workload; w != nil {
@@ -120,6 +146,10 @@ func (c *Compiled) Principal(caller *identity.Caller) *policy.Principal {
 	} else {
 		principal = policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
 	}
+	if act == nil {
+		act = caller.Claims["act"]
+	}
+	principal.SetActor(act)
 	c.Authorizer.Declare(principal, caller.Claims)
 	return principal
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestTheExampleIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := Files(files, policy.Pod{}); err != nil || len(c.Warnings) > 0 {
+	if c, err := Files(files, policy.Pod{}); err != nil || !slices.Equal(c.Warnings, []string{WithoutExchange}) {
 		t.Errorf("%v, %v", err, c.Warnings)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/identity"
 )
 
 const (
@@ -46,10 +47,17 @@ const (
 	maxNarrowed = 8
 )
 
-// WebIdentity is the token that is exchanged.
-type WebIdentity interface {
-	Reveal() string
-	Digest() [sha256.Size]byte
+// WebIdentityToken is the token that STS is shown.
+type WebIdentityToken interface{ Reveal() string }
+
+// Tokens gives the token that STS is shown for a caller: the caller's own, or the one
+// that it was exchanged for.
+type Tokens interface {
+	// WebIdentityToken gives the token; its error is passed on as it is.
+	WebIdentityToken(ctx context.Context, caller *identity.Caller) (WebIdentityToken, error)
+	// TokenRefused is told of a token that STS does not take, and reports whether another
+	// may be asked for in its place.
+	TokenRefused(caller *identity.Caller, token WebIdentityToken) bool
 }
 
 // RoleSession is what STS is asked for. It must not be changed once used.
@@ -60,6 +68,9 @@ type RoleSession struct {
 	Policy     string
 	PolicyARNs []string
 	Region     string
+	// Exchange identifies how the caller's token is exchanged before STS sees it; empty
+	// where STS gets the caller's own.
+	Exchange string
 	// Narrowed: Policy holds the session to what one script does; see Narrow.
 	Narrowed bool
 }
@@ -83,7 +94,7 @@ type Key [sha256.Size]byte
 
 // KeyOf digests the token and every input to STS, each with its length before
 // it. Make it once per caller and session.
-func KeyOf(token WebIdentity, session *RoleSession) Key {
+func KeyOf(token identity.Token, session *RoleSession) Key {
 	h := sha256.New()
 	var length [8]byte
 	write := func(part string) {
@@ -101,11 +112,13 @@ func KeyOf(token WebIdentity, session *RoleSession) Key {
 		write(arn)
 	}
 	write(session.Region)
+	write(session.Exchange)
 	return Key(h.Sum(nil))
 }
 
 // Cache keeps credentials, least recently used out first.
 type Cache struct {
+	tokens    Tokens
 	exchanger Exchanger
 	observer  Observer
 	entries   *lru.Cache[Key, *entry]
@@ -132,13 +145,13 @@ type entry struct {
 }
 
 // NewCache makes an empty cache.
-func NewCache(exchanger Exchanger, observer Observer) *Cache {
+func NewCache(tokens Tokens, exchanger Exchanger, observer Observer) *Cache {
 	entries, err := lru.New[Key, *entry](maxEntries)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
 	return &Cache{
-		exchanger: exchanger, observer: observer, entries: entries,
+		tokens: tokens, exchanger: exchanger, observer: observer, entries: entries,
 		slots: make(chan struct{}, maxExchanges), narrowed: newNarrowedKeys(), now: time.Now,
 	}
 }
@@ -149,17 +162,22 @@ func (c *Cache) Len() int { return c.entries.Len() }
 // Get gives a credential that has some life left, exchanging the token when
 // there is none. Everybody who asks for a key while it is exchanged waits for
 // that one exchange, which goes on when the first who asked is gone. The error
-// is an *Error, or ctx's.
-func (c *Cache) Get(ctx context.Context, key Key, token WebIdentity, session *RoleSession) (aws.Credentials, error) {
+// is an *Error, one of Tokens, or ctx's.
+func (c *Cache) Get(
+	ctx context.Context,
+	key Key,
+	caller *identity.Caller,
+	session *RoleSession,
+) (aws.Credentials, error) {
 	e := c.entry(key)
 	if session.Narrowed {
-		c.keepFew(key, token)
+		c.keepFew(key, caller.Token)
 	}
 	e.mu.Lock()
 	now := c.now()
 	if now.Before(e.unusableAt) {
 		if now.After(e.refreshAt) && e.done == nil && now.After(e.nextRefresh) {
-			c.start(ctx, e, token, session)
+			c.start(ctx, e, caller, session)
 		}
 		defer e.mu.Unlock()
 		return e.credential, nil
@@ -169,7 +187,7 @@ func (c *Cache) Get(ctx context.Context, key Key, token WebIdentity, session *Ro
 		return aws.Credentials{}, e.failure
 	}
 	if e.done == nil {
-		c.start(ctx, e, token, session)
+		c.start(ctx, e, caller, session)
 	}
 	return c.await(ctx, e)
 }
@@ -209,14 +227,14 @@ func (c *Cache) await(ctx context.Context, e *entry) (aws.Credentials, error) {
 }
 
 // start begins an exchange; it is called with the lock held.
-func (c *Cache) start(ctx context.Context, e *entry, token WebIdentity, session *RoleSession) {
+func (c *Cache) start(ctx context.Context, e *entry, caller *identity.Caller, session *RoleSession) {
 	done := make(chan struct{})
 	e.done = done
 	detached := context.WithoutCancel(ctx)
 	go func() {
 		defer close(done)
 		begun := c.now()
-		credential, err := c.exchange(detached, token, session)
+		credential, err := c.exchange(detached, caller, session)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.done = nil
@@ -228,7 +246,11 @@ func (c *Cache) start(ctx context.Context, e *entry, token WebIdentity, session 
 	}()
 }
 
-func (c *Cache) exchange(ctx context.Context, token WebIdentity, session *RoleSession) (aws.Credentials, error) {
+func (c *Cache) exchange(
+	ctx context.Context,
+	caller *identity.Caller,
+	session *RoleSession,
+) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	select {
@@ -237,43 +259,75 @@ func (c *Cache) exchange(ctx context.Context, token WebIdentity, session *RoleSe
 	case <-ctx.Done():
 		return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: ctx.Err()}
 	}
-	begun := c.now()
-	credential, err := c.exchanger.Exchange(ctx, token.Reveal(), session)
-	result := "success"
-	if err != nil {
-		kind := KindOther
-		var failed *Error
-		if errors.As(err, &failed) {
-			kind = failed.Kind
-		} else if isCancelled(err) {
-			kind = KindUnavailable
-		}
-		result = string(kind)
-		// The role is for the operator; the caller is told the kind only.
-		slog.Warn(
-			"the exchange with STS failed",
-			"role",
-			session.Role.String(),
-			"roleSession",
-			session.Name,
-			"kind",
-			result,
-			"error",
-			err,
-		)
+	credential, retry, err := c.ask(ctx, caller, session)
+	if !retry {
+		return credential, err
 	}
-	c.observer.Exchanged(result, c.now().Sub(begun), session.Narrowed)
+	credential, retry, err = c.ask(ctx, caller, session)
+	if retry {
+		// STS takes no token that the caller's is exchanged for: another login would
+		// not help.
+		err = &Error{Kind: KindIdentityProvider, cause: err}
+	}
 	return credential, err
 }
 
+// ask shows STS the caller's token. It reports whether STS refuses the token and there
+// may be another.
+func (c *Cache) ask(
+	ctx context.Context,
+	caller *identity.Caller,
+	session *RoleSession,
+) (credential aws.Credentials, retry bool, err error) {
+	token, err := c.tokens.WebIdentityToken(ctx, caller)
+	if err != nil {
+		return aws.Credentials{}, false, err
+	}
+	begun := c.now()
+	credential, err = c.exchanger.Exchange(ctx, token.Reveal(), session)
+	result := "success"
+	if err != nil {
+		kind := kindOfFailure(err)
+		result = string(kind)
+		// The role is for the operator; the caller is told the kind only.
+		slog.Warn("the exchange with STS failed", "role", session.Role.String(), "roleSession", session.Name,
+			"kind", result, "error", err)
+		retry = (kind == KindInvalidToken || kind == KindIdentityProvider) && c.tokens.TokenRefused(caller, token)
+	}
+	c.observer.Exchanged(result, c.now().Sub(begun), session.Narrowed)
+	return credential, retry, err
+}
+
+func kindOfFailure(err error) Kind {
+	var failed *Error
+	switch {
+	case errors.As(err, &failed):
+		return failed.Kind
+	case isCancelled(err):
+		return KindUnavailable
+	}
+	return KindOther
+}
+
 // rememberedKinds are the refusals that the same request would get again.
-var rememberedKinds = map[Kind]bool{KindAccessDenied: true, KindInvalidToken: true, KindPolicyTooLarge: true}
+var rememberedKinds = map[Kind]bool{
+	KindAccessDenied: true, KindInvalidToken: true, KindIdentityProvider: true, KindPolicyTooLarge: true,
+}
+
+// isLasting reports whether the same request would fail again for a while.
+func isLasting(err error) bool {
+	var failed *Error
+	if errors.As(err, &failed) {
+		return rememberedKinds[failed.Kind]
+	}
+	var other interface{ IsLasting() bool }
+	return errors.As(err, &other) && other.IsLasting()
+}
 
 func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Time) {
 	if err != nil {
 		e.failure, e.failureUntil, e.nextRefresh = err, now, now.Add(refreshPause)
-		var failed *Error
-		if errors.As(err, &failed) && rememberedKinds[failed.Kind] {
+		if isLasting(err) {
 			e.failureUntil = now.Add(failureMemory)
 		}
 		return
@@ -290,7 +344,7 @@ func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Ti
 func (c *Cache) Renew(
 	ctx context.Context,
 	key Key,
-	token WebIdentity,
+	caller *identity.Caller,
 	session *RoleSession,
 	refused aws.Credentials,
 ) (aws.Credentials, error) {
@@ -310,7 +364,7 @@ func (c *Cache) Renew(
 	e.credential, e.unusableAt = aws.Credentials{}, time.Time{}
 	if e.done == nil {
 		e.renewedAt = now
-		c.start(ctx, e, token, session)
+		c.start(ctx, e, caller, session)
 	}
 	return c.await(ctx, e)
 }

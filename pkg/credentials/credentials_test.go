@@ -2,7 +2,6 @@ package credentials
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -16,12 +15,21 @@ import (
 
 	"github.com/countersign-io/countersign/e2e/standin"
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/identity"
 )
 
-type token string
+var token = identity.NewToken
 
-func (t token) Reveal() string            { return string(t) }
-func (t token) Digest() [sha256.Size]byte { return sha256.Sum256([]byte(t)) }
+func caller(raw string) *identity.Caller { return &identity.Caller{Token: token(raw)} }
+
+// own shows STS the caller's own token.
+type own struct{}
+
+func (own) WebIdentityToken(_ context.Context, c *identity.Caller) (WebIdentityToken, error) {
+	return c.Token, nil
+}
+
+func (own) TokenRefused(*identity.Caller, WebIdentityToken) bool { return false }
 
 // fakeSTS counts exchanges and does what a test wants.
 type fakeSTS struct {
@@ -52,7 +60,7 @@ func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
 func testCache(next func(n int64) (aws.Credentials, error)) (*Cache, *fakeSTS, *clock) {
 	sts, c := &fakeSTS{next: next}, &clock{}
-	cache := NewCache(sts, &results{})
+	cache := NewCache(own{}, sts, &results{})
 	cache.now = c.now
 	return cache, sts, c
 }
@@ -74,13 +82,13 @@ func TestManyWhoAskAtOnceShareOneExchange(t *testing.T) {
 	// The first who asks goes away at once; the exchange goes on.
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := cache.Get(gone, key, token("t"), session); !errors.Is(err, context.Canceled) {
+	if _, err := cache.Get(gone, key, caller("t"), session); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if got, err := cache.Get(t.Context(), key, token("t"), session); err != nil || got.AccessKeyID != "A" {
+			if got, err := cache.Get(t.Context(), key, caller("t"), session); err != nil || got.AccessKeyID != "A" {
 				t.Errorf("%v, %v", got.AccessKeyID, err)
 			}
 		})
@@ -100,7 +108,7 @@ func TestACredentialIsRenewedAheadOfItsEnd(t *testing.T) {
 	}
 	key := KeyOf(token("t"), session)
 	get := func() string {
-		got, err := cache.Get(t.Context(), key, token("t"), session)
+		got, err := cache.Get(t.Context(), key, caller("t"), session)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +148,7 @@ func TestARenewalThatFailsLeavesTheCredentialInUse(t *testing.T) {
 	key := KeyOf(token("t"), session)
 	for _, wait := range []time.Duration{0, 56 * time.Minute, time.Second, time.Second} {
 		c.advance(wait)
-		if got, err := cache.Get(t.Context(), key, token("t"), session); err != nil || got.AccessKeyID != "A" {
+		if got, err := cache.Get(t.Context(), key, caller("t"), session); err != nil || got.AccessKeyID != "A" {
 			t.Errorf("%v, %v", got.AccessKeyID, err)
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -149,12 +157,12 @@ func TestARenewalThatFailsLeavesTheCredentialInUse(t *testing.T) {
 		t.Errorf("%d exchanges; a failed renewal was repeated at once", sts.count.Load())
 	}
 	c.advance(4 * time.Minute)
-	if _, err := cache.Get(t.Context(), key, token("t"), session); err == nil {
+	if _, err := cache.Get(t.Context(), key, caller("t"), session); err == nil {
 		t.Error("an expired credential is in use")
 	}
 	asked := sts.count.Load()
 	c.advance(time.Millisecond)
-	if _, err := cache.Get(t.Context(), key, token("t"), session); err == nil || sts.count.Load() != asked+1 {
+	if _, err := cache.Get(t.Context(), key, caller("t"), session); err == nil || sts.count.Load() != asked+1 {
 		t.Error("an STS that was throttling is not asked again")
 	}
 }
@@ -168,7 +176,7 @@ func TestRefusalsAreRememberedAndThrottlingIsNot(t *testing.T) {
 		for range 3 {
 			c.advance(time.Millisecond)
 			var failed *Error
-			if _, err := cache.Get(t.Context(), key, token("t"), session); !errors.As(err, &failed) || failed.Kind != kind {
+			if _, err := cache.Get(t.Context(), key, caller("t"), session); !errors.As(err, &failed) || failed.Kind != kind {
 				t.Errorf("%s: %v", kind, err)
 			}
 		}
@@ -176,7 +184,7 @@ func TestRefusalsAreRememberedAndThrottlingIsNot(t *testing.T) {
 			t.Errorf("%s: %d exchanges, want %d", kind, sts.count.Load(), want)
 		}
 		c.advance(5 * time.Second)
-		cache.Get(t.Context(), key, token("t"), session)
+		cache.Get(t.Context(), key, caller("t"), session)
 		if sts.count.Load() != want+1 {
 			t.Errorf("%s: still remembered after 5 s", kind)
 		}
@@ -189,20 +197,20 @@ func TestARefusedCredentialIsReplacedOnceIn30Seconds(t *testing.T) {
 		return credential(string(rune('A'+n-1)), c.now().Add(time.Hour)), nil
 	}
 	key := KeyOf(token("t"), session)
-	first, _ := cache.Get(t.Context(), key, token("t"), session)
-	second, err := cache.Renew(t.Context(), key, token("t"), session, first)
+	first, _ := cache.Get(t.Context(), key, caller("t"), session)
+	second, err := cache.Renew(t.Context(), key, caller("t"), session, first)
 	if err != nil || second.AccessKeyID != "B" {
 		t.Fatalf("%v, %v", second.AccessKeyID, err)
 	}
 	// Somebody else was refused the old one too.
-	if got, err := cache.Renew(t.Context(), key, token("t"), session, first); err != nil || got.AccessKeyID != "B" {
+	if got, err := cache.Renew(t.Context(), key, caller("t"), session, first); err != nil || got.AccessKeyID != "B" {
 		t.Errorf("%v, %v", got.AccessKeyID, err)
 	}
-	if _, err := cache.Renew(t.Context(), key, token("t"), session, second); !errors.Is(err, ErrRenewedRecently) {
+	if _, err := cache.Renew(t.Context(), key, caller("t"), session, second); !errors.Is(err, ErrRenewedRecently) {
 		t.Errorf("%v", err)
 	}
 	c.advance(31 * time.Second)
-	if got, err := cache.Renew(t.Context(), key, token("t"), session, second); err != nil || got.AccessKeyID != "C" {
+	if got, err := cache.Renew(t.Context(), key, caller("t"), session, second); err != nil || got.AccessKeyID != "C" {
 		t.Errorf("%v, %v", got.AccessKeyID, err)
 	}
 	if sts.count.Load() != 3 {
@@ -221,13 +229,13 @@ func TestARenewalThatJoinsAFailingRefreshGivesNotTheRefusedCredential(t *testing
 		return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: errors.New("x")}
 	}
 	key := KeyOf(token("t"), session)
-	first, _ := cache.Get(t.Context(), key, token("t"), session)
+	first, _ := cache.Get(t.Context(), key, caller("t"), session)
 	c.advance(56 * time.Minute)
-	if _, err := cache.Get(t.Context(), key, token("t"), session); err != nil {
+	if _, err := cache.Get(t.Context(), key, caller("t"), session); err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(release) })
-	if got, err := cache.Renew(t.Context(), key, token("t"), session, first); err == nil {
+	if got, err := cache.Renew(t.Context(), key, caller("t"), session, first); err == nil {
 		t.Errorf("%v", got.AccessKeyID)
 	}
 }
@@ -236,7 +244,7 @@ func TestEveryInputMakesAnotherKey(t *testing.T) {
 	role, _ := authconfig.ParseRoleARN("arn:aws:iam::123456789012:role/R")
 	seen := map[Key]string{}
 	for name, c := range map[string]struct {
-		token   token
+		token   string
 		session RoleSession
 	}{
 		"nothing":     {"t", RoleSession{}},
@@ -249,8 +257,9 @@ func TestEveryInputMakesAnotherKey(t *testing.T) {
 		"policy ARNs": {"t", RoleSession{PolicyARNs: []string{"a", "b"}}},
 		"joined ARNs": {"t", RoleSession{PolicyARNs: []string{"ab"}}},
 		"region":      {"t", RoleSession{Region: "a"}},
+		"exchange":    {"t", RoleSession{Exchange: "a"}},
 	} {
-		key := KeyOf(c.token, &c.session)
+		key := KeyOf(token(c.token), &c.session)
 		if other, taken := seen[key]; taken {
 			t.Errorf("%s has the key of %s", name, other)
 		}
@@ -350,7 +359,7 @@ func TestEndpointVariables(t *testing.T) {
 		"https://all": {"AWS_ENDPOINT_URL": "https://all"},
 		"":            {"AWS_ENDPOINT_URL_STS": "https://sts", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
 	} {
-		if got := configuredEndpoint(func(name string) string { return set[name] }); got != want {
+		if got := ConfiguredEndpoint(func(name string) string { return set[name] }); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -43,6 +43,10 @@ func (e *Error) Error() string { return "exchange the token with STS: " + e.caus
 // Unwrap gives the SDK's error.
 func (e *Error) Unwrap() error { return e.cause }
 
+// ForAudience is the failure of a token that STS would not take for its audience, which
+// was not sent.
+func ForAudience(cause error) *Error { return &Error{Kind: KindIdentityProvider, cause: cause} }
+
 func classify(err error) *Error {
 	return &Error{Kind: kindOf(err), cause: err}
 }

@@ -8,6 +8,7 @@ import (
 
 	"crypto/sha256"
 
+	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/go-json-experiment/json"
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -175,7 +176,7 @@ func (n *narrowedKeys) use(token [sha256.Size]byte, key Key) (gone Key, some boo
 }
 
 // keepFew forgets a token's narrowed session that was not used for longest.
-func (c *Cache) keepFew(key Key, token WebIdentity) {
+func (c *Cache) keepFew(key Key, token identity.Token) {
 	if gone, some := c.narrowed.use(token.Digest(), key); some {
 		c.entries.Remove(gone)
 	}

@@ -55,7 +55,7 @@ func (s *STS) region(name string) *sts.Client {
 				retry.DefaultRetryables...)
 		}),
 	}
-	if endpoint := configuredEndpoint(os.Getenv); endpoint != "" {
+	if endpoint := ConfiguredEndpoint(os.Getenv); endpoint != "" {
 		options.BaseEndpoint = &endpoint
 	}
 	if envBool("AWS_USE_FIPS_ENDPOINT") {
@@ -69,7 +69,9 @@ func (s *STS) region(name string) *sts.Client {
 	return client
 }
 
-func configuredEndpoint(getenv func(string) string) string {
+// ConfiguredEndpoint is the URL that the environment gives in place of AWS's; empty for
+// none.
+func ConfiguredEndpoint(getenv func(string) string) string {
 	if strings.EqualFold(getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
 		return ""
 	}

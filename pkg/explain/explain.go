@@ -19,7 +19,9 @@ import (
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/mcp"
+	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/rolemap"
+	"github.com/countersign-io/countersign/pkg/tokenexchange"
 )
 
 // Question is what to explain.
@@ -33,6 +35,9 @@ type Question struct {
 	Upstream  string
 	// Client reaches the issuer.
 	Client *http.Client
+	// Exchange has the token exchanged, with the credentials in Files.
+	Exchange bool
+	Files    tokenexchange.Files
 }
 
 // Answer is the explanation.
@@ -48,6 +53,11 @@ type Answer struct {
 	Issuer  string         `json:"issuer,omitempty"`
 	Expires *time.Time     `json:"expires,omitempty"`
 	Claims  map[string]any `json:"claims,omitempty"`
+
+	// Exchange is nil where the caller's own token goes to AWS STS.
+	Exchange *Exchange `json:"exchange,omitempty"`
+	// AWS is what AWS STS sees of the token that it gets; nil while that is not known.
+	AWS *AWS `json:"aws,omitempty"`
 
 	Mappings    []Mapping `json:"mappings,omitempty"`
 	Role        string    `json:"role,omitempty"`
@@ -83,11 +93,17 @@ type Decision struct {
 // Explain answers. The error is about the question, not about the token.
 func Explain(ctx context.Context, q Question) (*Answer, error) {
 	answer := &Answer{}
-	caller, err := authenticate(ctx, &q)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var verifier *identity.Verifier
+	if q.Config.Identity.Source == authconfig.SourceBearer {
+		verifier = identity.NewVerifier(ctx, identity.CallerRules(&q.Config.Identity.OIDC), q.Client)
+	}
+	caller, err := authenticate(ctx, &q, verifier)
 	if err != nil {
 		answer.Refusal, answer.Unknown = refusal(err), errors.Is(err, identity.ErrUnavailable)
 		if caller, err = unverified(&q); err != nil {
-			return answer, nil //nolint:nilerr // the refusal says it
+			return answer, nil
 		}
 	} else {
 		answer.Accepted = true
@@ -96,21 +112,20 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	if !caller.Expiry.IsZero() {
 		answer.Expires = &caller.Expiry
 	}
-	selection := answer.explainRole(q.Config, caller)
+	act := answer.explainExchange(ctx, &q, verifier, caller)
+	selection := answer.explainRole(q.Config, caller, act)
 	if q.Tool == "" {
 		return answer, nil
 	}
-	answer.Decision, err = explainTool(ctx, &q, caller, selection)
+	answer.Decision, err = explainTool(ctx, &q, q.Config.Principal(caller, act), selection)
 	return answer, err
 }
 
-func authenticate(ctx context.Context, q *Question) (*identity.Caller, error) {
+func authenticate(ctx context.Context, q *Question, verifier *identity.Verifier) (*identity.Caller, error) {
 	if q.Config.Identity.Source == authconfig.SourceServiceAccount {
 		return identity.ParseServiceAccountToken(q.Token)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	bearer := identity.NewBearer(ctx, q.Config.Identity.OIDC, q.Client)
+	bearer := identity.NewBearer(verifier, q.Config.Identity.OIDC.RequiredScopes)
 	return bearer.Authenticate(ctx, http.Header{"Authorization": {"Bearer " + q.Token}})
 }
 
@@ -132,8 +147,12 @@ func refusal(err error) string {
 	return "401: " + err.Error()
 }
 
-func (a *Answer) explainRole(config *compile.Compiled, caller *identity.Caller) rolemap.Selection {
-	selection, err := config.Roles.Select(caller.Claims)
+func (a *Answer) explainRole(
+	config *compile.Compiled,
+	caller *identity.Caller,
+	act any,
+) rolemap.Selection {
+	selection, err := config.Select(caller, act)
 	for _, outcome := range config.Roles.Explain(caller.Claims) {
 		a.Mappings = append(a.Mappings, Mapping{
 			Index: outcome.Mapping, Role: outcome.Role.String(), Matched: outcome.Matched,
@@ -150,14 +169,14 @@ func (a *Answer) explainRole(config *compile.Compiled, caller *identity.Caller) 
 		a.RoleReason = fmt.Sprintf("spec.awsSts.roleMappings[%d] is the first that matches", selection.Mapping)
 	}
 	a.Role, a.SessionName = selection.Role.String(), selection.SessionName
-	a.Principal = config.Principal(caller).UID()
+	a.Principal = config.Principal(caller, act).UID()
 	return selection
 }
 
 func explainTool(
 	ctx context.Context,
 	q *Question,
-	caller *identity.Caller,
+	principal *policy.Principal,
 	selection rolemap.Selection,
 ) (*Decision, error) {
 	index := 0
@@ -173,9 +192,8 @@ func explainTool(
 		return nil, err
 	}
 	decision := q.Config.Authorizer.Decide(ctx, authorize.Request{Message: message, Caller: authorize.Caller{
-		Principal: q.Config.Principal(
-			caller,
-		), Server: upstream.Name, Host: upstream.URL.Hostname(), Role: selection.Role.String(), Now: time.Now(),
+		Principal: principal, Server: upstream.Name, Host: upstream.URL.Hostname(), Role: selection.Role.String(),
+		Now: time.Now(),
 	}})
 	explained := &Decision{
 		Tool: q.Tool, Upstream: upstream.Name, Allowed: decision.Allowed, Enforced: !decision.NotEnforced,

@@ -39,6 +39,10 @@ func (a *Answer) WriteText(w io.Writer) error {
 		}
 		line(map[bool]string{true: "Claims"}[i == 0], "%s = %s", name, value)
 	}
+	if err := a.Exchange.write(line, a.Claims); err != nil {
+		return err
+	}
+	a.AWS.write(line)
 	for i, m := range a.Mappings {
 		mark := "no match"
 		if m.Matched {

@@ -20,7 +20,8 @@ type Token struct {
 	digest [sha256.Size]byte
 }
 
-func newToken(raw string) Token { return Token{raw: raw, digest: sha256.Sum256([]byte(raw))} }
+// NewToken takes a token as it was sent.
+func NewToken(raw string) Token { return Token{raw: raw, digest: sha256.Sum256([]byte(raw))} }
 
 // Reveal is the token itself, for STS.
 func (t Token) Reveal() string { return t.raw }
@@ -46,6 +47,9 @@ type Caller struct {
 	// Claims are all claims of the token: string, bool, int64, float64, nil,
 	// []any and map[string]any.
 	Claims map[string]any
+	// Actor is the sub of the claim act: who acts for the subject. It is empty where
+	// the token names nobody.
+	Actor string
 	// Expiry is when the token stops to be accepted, clock skew included.
 	Expiry time.Time
 	// Workload is set for service-account tokens.
@@ -79,6 +83,17 @@ type ScopeError struct {
 }
 
 func (e *ScopeError) Error() string { return "the token lacks the scope " + e.Missing }
+
+// InteractionError says that the identity provider wants the caller to log in once more
+// before it exchanges the token: HTTP 401.
+type InteractionError struct {
+	// Claims is what to log in with, in Base64; empty where nothing is said of it.
+	Claims string
+}
+
+func (e *InteractionError) Error() string {
+	return "the identity provider wants a login before it exchanges the token"
+}
 
 // ErrUnavailable says that nobody can tell whether the token is good, because
 // the issuer's keys or the token file are unavailable: HTTP 503.

@@ -202,6 +202,6 @@ func Unverified(raw string) (*Caller, error) {
 	expiry, _, _ := timeClaim(said.claims, "exp")
 	return &Caller{
 		Issuer: stringClaim(said.claims, "iss"), Subject: stringClaim(said.claims, "sub"), Scopes: scopes(said.claims),
-		Claims: said.claims, Expiry: expiry, Token: newToken(raw),
+		Claims: said.claims, Expiry: expiry, Token: NewToken(raw),
 	}, nil
 }

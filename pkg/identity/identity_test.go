@@ -26,7 +26,8 @@ func bearer(t *testing.T, issuer *standin.Issuer, edit func(*authconfig.OIDC)) *
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	return NewBearer(ctx, config, &http.Client{Transport: &http.Transport{}})
+	verifier := NewVerifier(ctx, CallerRules(&config), &http.Client{Transport: &http.Transport{}})
+	return NewBearer(verifier, config.RequiredScopes)
 }
 
 func newIssuer(t *testing.T) *standin.Issuer {
@@ -66,7 +67,7 @@ func TestATokenGivesItsCaller(t *testing.T) {
 }
 
 func TestATokenNeverPrints(t *testing.T) {
-	token := newToken("secret")
+	token := NewToken("secret")
 	for _, text := range []string{fmt.Sprint(token), fmt.Sprintf("%v %+v %#v %s", token, token, token, token), token.LogValue().String(), fmt.Sprintf("%+v", Caller{Token: token})} {
 		if strings.Contains(text, "secret") {
 			t.Error(text)
@@ -211,7 +212,7 @@ func TestAVerifiedTokenEndsWithItsKey(t *testing.T) {
 	issuer.AddKey(jose.RS256)
 	issuer.DropKeys()
 	// The refresh that comes every five minutes.
-	if err := b.keys.await(t.Context(), b.keys.begin()); err != nil {
+	if err := b.verifier.keys.await(t.Context(), b.verifier.keys.begin()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Authenticate(t.Context(), token); err == nil {
@@ -221,7 +222,7 @@ func TestAVerifiedTokenEndsWithItsKey(t *testing.T) {
 
 func TestKeysMustComeOverHTTPS(t *testing.T) {
 	for location, ok := range map[string]bool{"https://x/keys": true, "http://127.0.0.1/keys": true, "http://x/keys": false, "": false, "file:///etc": false} {
-		if err := checkKeyLocation(location); (err == nil) != ok {
+		if err := CheckLocation("jwks_uri", location); (err == nil) != ok {
 			t.Errorf("%q: %v", location, err)
 		}
 	}

@@ -115,9 +115,9 @@ func TestANewKeyIsWaitedForBehindAForgedOne(t *testing.T) {
 	}
 	// The issuer rotates a moment later; the next fetch is 3 s away.
 	issuer.AddKey(jose.ES256)
-	b.keys.mu.Lock()
-	b.keys.demanded = time.Now().Add(3*time.Second - unknownKeyPause)
-	b.keys.mu.Unlock()
+	b.verifier.keys.mu.Lock()
+	b.verifier.keys.demanded = time.Now().Add(3*time.Second - unknownKeyPause)
+	b.verifier.keys.mu.Unlock()
 	begun := time.Now()
 	if _, err := b.Authenticate(t.Context(), header(issuer.Token(claims(map[string]any{"jti": 1})))); err != nil || time.Since(begun) < 2*time.Second {
 		t.Errorf("%v after %v", err, time.Since(begun))

@@ -288,7 +288,7 @@ func (k *keySet) discover(ctx context.Context) (string, error) {
 	if err := provider.Claims(&document); err != nil {
 		return "", fmt.Errorf("discover: %w", err)
 	}
-	if err := checkKeyLocation(document.JWKSURI); err != nil {
+	if err := CheckLocation("jwks_uri", document.JWKSURI); err != nil {
 		return "", err
 	}
 	return document.JWKSURI, nil
@@ -304,16 +304,17 @@ func clip(text string) string {
 	return text
 }
 
-// checkKeyLocation refuses keys that could be changed on their way.
-func checkKeyLocation(location string) error {
+// CheckLocation refuses a URL of the discovery document, in the member name, to which
+// what is sent could be read, or from which what comes could be changed, on the way.
+func CheckLocation(name, location string) error {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" {
-		return errors.New("discover: the document has no usable jwks_uri")
+		return fmt.Errorf("discover: the document has no usable %s", name)
 	}
 	addr, addrErr := netip.ParseAddr(u.Hostname())
 	loopback := u.Hostname() == "localhost" || addrErr == nil && addr.IsLoopback()
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
-		return errors.New("discover: jwks_uri must be https")
+		return fmt.Errorf("discover: %s must be https", name)
 	}
 	return nil
 }

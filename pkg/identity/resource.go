@@ -37,8 +37,12 @@ func MetadataURL(resource string) string {
 	return u.Scheme + "://" + u.Host + authconfig.MetadataPath + path
 }
 
+// CodeInsufficientClaims is the error code of a challenge that asks for another login.
+// https://learn.microsoft.com/entra/identity-platform/claims-challenge
+const CodeInsufficientClaims = "insufficient_claims"
+
 // Challenge renders WWW-Authenticate (RFC 6750, section 3; RFC 9728, section
-// 5.1) and the status for a *TokenError or a *ScopeError. The scopes that are
+// 5.1) and the status for a *TokenError, a *ScopeError or an *InteractionError. The scopes that are
 // required are named, so that a client asks for them at once.
 func Challenge(err error, metadataURL string, requiredScopes []string) (status int, challenge string) {
 	parameters := []string{"resource_metadata=" + quote(metadataURL)}
@@ -50,6 +54,13 @@ func Challenge(err error, metadataURL string, requiredScopes []string) (status i
 	var scope *ScopeError
 	if errors.As(err, &scope) {
 		status, code = http.StatusForbidden, "insufficient_scope"
+	}
+	var interaction *InteractionError
+	if errors.As(err, &interaction) {
+		code = CodeInsufficientClaims
+		if interaction.Claims != "" {
+			parameters = append(parameters, "claims="+quote(interaction.Claims))
+		}
 	}
 	var token *TokenError
 	if !errors.As(err, &token) || !token.NotSent {

@@ -33,6 +33,8 @@ type Redirected struct {
 	// port is to be terminated.
 	isUpstream func(host string, port int) bool
 	config     *tls.Config
+	// guard refuses the Pod's own connections to AWS STS; it may be nil.
+	guard *STSGuard
 	// destination finds where a connection was going.
 	destination func(*net.TCPConn) (netip.AddrPort, error)
 	listeners   []net.Listener
@@ -51,8 +53,9 @@ func ListenRedirected(
 	addresses []string,
 	authority *Authority,
 	isUpstream func(host string, port int) bool,
+	guard *STSGuard,
 ) (*Redirected, error) {
-	return listenRedirected(ctx, addresses, authority, isUpstream, originalDestination)
+	return listenRedirected(ctx, addresses, authority, isUpstream, guard, originalDestination)
 }
 
 func listenRedirected(
@@ -60,10 +63,11 @@ func listenRedirected(
 	addresses []string,
 	authority *Authority,
 	isUpstream func(host string, port int) bool,
+	guard *STSGuard,
 	destination func(*net.TCPConn) (netip.AddrPort, error),
 ) (*Redirected, error) {
 	r := &Redirected{
-		isUpstream: isUpstream, config: newTLSConfig(authority), destination: destination,
+		isUpstream: isUpstream, config: newTLSConfig(authority), guard: guard, destination: destination,
 		own: map[netip.AddrPort]bool{},
 		accepted: make(
 			chan net.Conn,
@@ -139,6 +143,10 @@ func (r *Redirected) handle(client *net.TCPConn, decided func() bool) {
 		r.terminate(client, said, to)
 		return
 	}
+	if r.guard.denies(r.ctx, said.serverName, to) {
+		reset(client)
+		return
+	}
 	select {
 	case r.passedOn <- struct{}{}:
 		defer func() { <-r.passedOn }()
@@ -198,7 +206,8 @@ func (r *Redirected) passOnSilent(client *net.TCPConn, to netip.AddrPort) {
 	}()
 	said := readHello(heard, 0)
 	isUpstreams := r.isFor(said, to)
-	if isUpstreams || said.broken {
+	isSTS := !isUpstreams && said.serverName != "" && r.guard.denies(r.ctx, said.serverName, to)
+	if isUpstreams || isSTS || said.broken {
 		stopDialing()
 	}
 	stopListening()
@@ -208,7 +217,7 @@ func (r *Redirected) passOnSilent(client *net.TCPConn, to netip.AddrPort) {
 		resetAll(answer.server)
 		heard.resume()
 		r.terminate(client, said, to)
-	case said.broken || answer.broken || answer.server == nil:
+	case isSTS || said.broken || answer.broken || answer.server == nil:
 		// A peer that broke off is not one that came to its end.
 		resetAll(client, answer.server)
 	default:

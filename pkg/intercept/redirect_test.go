@@ -41,7 +41,7 @@ func newSceneGoing(t *testing.T, destination func(listener, server netip.AddrPor
 	to := addrPort(server.Addr())
 	isUpstream := func(host string, port int) bool { return host == upstreams[0] && port == int(to.Port()) }
 	original := func(c *net.TCPConn) (netip.AddrPort, error) { return destination(addrPort(c.LocalAddr()), to), nil }
-	if s.redirected, err = listenRedirected(t.Context(), []string{"127.0.0.1:0"}, s.authority, isUpstream, original); err != nil {
+	if s.redirected, err = listenRedirected(t.Context(), []string{"127.0.0.1:0"}, s.authority, isUpstream, nil, original); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.redirected.Close() })
@@ -333,7 +333,7 @@ func TestAConnectionThatWasNotRedirectedIsRefused(t *testing.T) {
 
 func TestAWildcardListenerDoesNotCallItself(t *testing.T) {
 	own := func(c *net.TCPConn) (netip.AddrPort, error) { return addrPort(c.LocalAddr()), nil }
-	r, err := listenRedirected(t.Context(), []string{"0.0.0.0:0"}, open(t, t.TempDir(), upstreams), func(string, int) bool { return false }, own)
+	r, err := listenRedirected(t.Context(), []string{"0.0.0.0:0"}, open(t, t.TempDir(), upstreams), func(string, int) bool { return false }, nil, own)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,18 @@ type rendered struct {
 	Ports          []int                     `json:"ports"`
 	Source         authconfig.IdentitySource `json:"source"`
 	ServiceAccount authconfig.ServiceAccount `json:"serviceAccount"`
+	// Exchange is nil where no credential for one is mounted.
+	Exchange *renderedExchange `json:"exchange,omitempty"`
+	DenySTS  bool              `json:"denySTS,omitzero"`
+}
+
+// renderedExchange is what of an exchange made a volume.
+type renderedExchange struct {
+	Authentication authconfig.ClientAuthentication `json:"authentication"`
+	Secret         authconfig.SecretRef            `json:"secret"`
+	// Audience is that of the service-account token, empty without one.
+	Audience string                   `json:"audience"`
+	Actor    authconfig.ExchangeActor `json:"actor"`
 }
 
 const fileRendered = "rendered.json"
@@ -30,10 +42,17 @@ func renderedOf(config *authconfig.Config) rendered {
 	r := rendered{
 		Hosts:  slices.Sorted(slices.Values(config.Hosts())),
 		Ports:  config.Ports(),
-		Source: config.Identity.Source,
+		Source: config.Identity.Source, DenySTS: config.Egress.DenySTS,
 	}
 	if r.Source == authconfig.SourceServiceAccount {
 		r.ServiceAccount = config.Identity.ServiceAccount
+	} else if e := config.Identity.OIDC.Exchange; e != nil {
+		r.Exchange = &renderedExchange{
+			Authentication: e.Client.Authentication, Secret: e.Client.SecretRef, Actor: e.Actor,
+		}
+		if e.UsesServiceAccount() {
+			r.Exchange.Audience = e.Client.Audience
+		}
 	}
 	return r
 }
@@ -60,7 +79,8 @@ func CheckRendered(dir string, config *authconfig.Config) error {
 	case !bytes.Equal(before, text):
 		return fmt.Errorf(
 			"the auth-config has changed in what was rendered into this Pod (upstream hosts and ports, "+
-				"identity.source, identity.serviceAccount): it was %s and is %s; a new Pod is needed",
+				"identity.source, identity.serviceAccount, the credential of identity.oidc.exchange, egress.denySTS): "+
+				"it was %s and is %s; a new Pod is needed",
 			before,
 			text,
 		)

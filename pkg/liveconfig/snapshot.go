@@ -18,6 +18,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/rolemap"
 	"github.com/countersign-io/countersign/pkg/sigv4"
+	"github.com/countersign-io/countersign/pkg/tokenexchange"
 )
 
 // maxPlans bounds the callers whose role is remembered.
@@ -38,6 +39,8 @@ type Snapshot struct {
 	intercepted map[string]*Routes
 
 	Authenticator Authenticator
+	// Exchange is nil where callers' own tokens go to STS.
+	Exchange *tokenexchange.Client
 	// Transport sends signed requests to upstreams.
 	Transport *http.Transport
 	// stopAuthenticator ends the Authenticator's background work.
@@ -135,14 +138,22 @@ func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, o
 		s.sts = credentials.NewSTS(s.client)
 	}
 	if old != nil && s.client == old.client && reflect.DeepEqual(config.Identity, old.Config.Identity) {
-		s.Authenticator, s.stopAuthenticator = old.Authenticator, old.stopAuthenticator
+		s.Authenticator, s.Exchange, s.stopAuthenticator = old.Authenticator, old.Exchange, old.stopAuthenticator
 		return s, nil
 	}
 	ctx, s.stopAuthenticator = context.WithCancel(ctx)
 	if config.Identity.Source == authconfig.SourceServiceAccount {
 		s.Authenticator = identity.NewServiceAccount(options.ServiceAccountToken)
-	} else {
-		s.Authenticator = identity.NewBearer(ctx, config.Identity.OIDC, s.client)
+		return s, nil
+	}
+	oidc := &config.Identity.OIDC
+	callers := identity.NewVerifier(ctx, identity.CallerRules(oidc), s.client)
+	s.Authenticator = identity.NewBearer(callers, oidc.RequiredScopes)
+	if oidc.Exchange != nil {
+		s.Exchange = tokenexchange.New(
+			oidc, identity.ExchangedVerifier(ctx, oidc, callers, s.client), s.client, options.ExchangeFiles(),
+			options.ExchangeObserver,
+		)
 	}
 	return s, nil
 }
@@ -177,14 +188,23 @@ func newUpstream(index int, c *authconfig.Upstream) *Upstream {
 	}
 }
 
-// PlanFor works out the caller's role and principal once.
-func (s *Snapshot) PlanFor(caller *identity.Caller) *Plan {
+// PlanFor works out the caller's role and principal once. Where that takes the actor of
+// the exchanged token it is exchanged first; the error is a *tokenexchange.Error.
+func (s *Snapshot) PlanFor(ctx context.Context, caller *identity.Caller) (*Plan, error) {
 	digest := caller.Token.Digest()
 	if known, ok := s.plans.Get(digest); ok {
-		return known
+		return known, nil
 	}
-	p := &Plan{Principal: s.Config.Principal(caller)}
-	p.Selection, p.Err = s.Config.Roles.Select(caller.Claims)
+	var act any
+	if s.Config.NeedsActor(caller) {
+		exchanged, err := s.Exchange.Exchange(ctx, caller)
+		if err != nil {
+			return nil, err
+		}
+		act = exchanged.Act
+	}
+	p := &Plan{Principal: s.Config.Principal(caller, act)}
+	p.Selection, p.Err = s.Config.Select(caller, act)
 	p.Role = p.Selection.Role.String()
 	if p.Err == nil {
 		for i := range s.Upstreams {
@@ -194,5 +214,14 @@ func (s *Snapshot) PlanFor(caller *identity.Caller) *Plan {
 		}
 	}
 	s.plans.Add(digest, p)
-	return p
+	return p, nil
+}
+
+// Actor is who acts for the caller, as far as is known: from the caller's own token,
+// else from the one that it was exchanged for.
+func (s *Snapshot) Actor(caller *identity.Caller) string {
+	if caller.Actor != "" || s.Exchange == nil {
+		return caller.Actor
+	}
+	return s.Exchange.Actor(caller)
 }

@@ -7,25 +7,30 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/compile"
-	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/policy"
+	"github.com/countersign-io/countersign/pkg/tokenexchange"
 )
 
 // Options are what the command line and the environment say.
 type Options struct {
 	// Pod is where the sidecar runs.
 	Pod policy.Pod
-	// ServiceAccountToken is the file of the serviceAccount source.
+	// ServiceAccountToken is the file of the serviceAccount source, and of the actor of
+	// an exchange.
 	ServiceAccountToken string
+	// ExchangeCredential is the file with what authenticates the sidecar at the identity
+	// provider.
+	ExchangeCredential string
+	// ExchangeObserver is told of each exchange there; it may be nil.
+	ExchangeObserver tokenexchange.Observer
 	// RootsFile holds further roots (AWS_CA_BUNDLE); empty for none.
 	RootsFile string
 	// DialContext connects to issuer, STS and upstreams; default a net.Dialer.
@@ -121,6 +126,8 @@ func (s *Store) note(err error) {
 }
 
 var (
+	errNoCredential = errors.New("identity.oidc.exchange needs --exchange-credential: the file with the client's " +
+		"secret, private key or service-account token")
 	errPoliciesGone = errors.New(
 		"refused: all policies are gone but there was no authorization block to remove; every tool would be allowed",
 	)
@@ -151,6 +158,9 @@ func (s *Store) load(files authconfig.Files) error {
 	if s.options.NetworkReachable && config.Identity.Source == authconfig.SourceServiceAccount {
 		return errReachable
 	}
+	if err := s.options.checkExchangeCredential(config.Config); err != nil && old == nil {
+		return fmt.Errorf("the credential for the exchange: %w", err)
+	}
 	next, err := newSnapshot(s.background, config, old, &s.options)
 	if err != nil {
 		return err
@@ -180,6 +190,10 @@ func (s *Store) changesRendered(old, next *authconfig.Config) error {
 		return fmt.Errorf(sentence, "identity.source")
 	case before.ServiceAccount != after.ServiceAccount:
 		return fmt.Errorf(sentence, "identity.serviceAccount")
+	case !reflect.DeepEqual(before.Exchange, after.Exchange):
+		return fmt.Errorf(sentence, "identity.oidc.exchange, where it says which credential is mounted,")
+	case before.DenySTS != after.DenySTS && s.options.Intercepts:
+		return fmt.Errorf(sentence, "egress.denySTS")
 	case s.options.Intercepts && !slices.Equal(before.Hosts, after.Hosts):
 		return fmt.Errorf(sentence, "the upstreams' host names")
 	case s.options.Intercepts && !slices.Equal(before.Ports, after.Ports):
@@ -213,14 +227,4 @@ func announce(config *compile.Compiled) {
 func (s *Store) Close() {
 	s.stop()
 	s.current.Load().retire(nil)
-}
-
-// Exchange implements credentials.Exchanger with the roots of the auth-config
-// in use.
-func (s *Store) Exchange(
-	ctx context.Context,
-	token string,
-	session *credentials.RoleSession,
-) (aws.Credentials, error) {
-	return s.current.Load().sts.Exchange(ctx, token, session)
 }

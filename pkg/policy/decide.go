@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +103,11 @@ func (s *Set) decision(decision cedar.Decision, diagnostic *cedar.Diagnostic) De
 	return result
 }
 
+// ReadsActor reports whether a policy asks who acts for the caller.
+func (s *Set) ReadsActor() bool {
+	return slices.ContainsFunc(s.policies, func(p namedPolicy) bool { return p.reads.reads([]string{contextActor}) })
+}
+
 func (s *Set) inputType(r *Request) *argumentType {
 	if r.Action != CallTool {
 		return nil
@@ -120,6 +126,9 @@ func (s *Set) context(r *Request, input types.Value) types.Record {
 		"pod":    s.pod,
 		"now":    types.NewDatetime(r.Now),
 		"claims": r.Principal.claims,
+	}
+	if r.Principal.actor != "" {
+		record[contextActor] = types.String(r.Principal.actor)
 	}
 	switch {
 	case r.Script != nil:

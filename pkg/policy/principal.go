@@ -16,6 +16,29 @@ type Principal struct {
 	// declared one.
 	claims     types.Record
 	mismatches []mismatch
+	// actor is context.actor, empty for none.
+	actor string
+}
+
+// contextActor is the part of context that says who acts for the caller. It is absent
+// where no token names anybody.
+const contextActor = "actor"
+
+// SetActor takes the claim act (RFC 8693, section 4.1), nil for none; only its sub
+// counts, and of a chain only the current actor. One of another shape is absent, and a
+// policy that makes something of that decides against the call.
+func (p *Principal) SetActor(act any) {
+	if act == nil {
+		return
+	}
+	members, _ := act.(map[string]any)
+	if sub, ok := members["sub"].(string); ok && sub != "" {
+		p.actor = sub
+		return
+	}
+	p.mismatches = append(p.mismatches, mismatch{
+		path: []string{contextActor}, why: "is not a text: the token's act has no usable sub", absent: true,
+	})
 }
 
 // UID renders the principal as policies name it: MCP::User::"alice".

@@ -50,8 +50,9 @@ func contextType(input, claims schemaast.RecordType) schemaast.RecordType {
 			"namespace": required(schemaast.String()), "name": required(schemaast.String()),
 			"serviceAccount": required(schemaast.String()),
 		}),
-		"now":      required(schemaast.Datetime()),
-		contextAWS: {Type: scriptType(), Optional: true},
+		"now":        required(schemaast.Datetime()),
+		contextAWS:   {Type: scriptType(), Optional: true},
+		contextActor: {Type: schemaast.String(), Optional: true},
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 	"github.com/countersign-io/countersign/pkg/identity"
 )
 
+var errNotExchanged = &identity.TokenError{
+	Description: "the identity provider does not take the token for an exchange; log in again",
+}
+
 var errTokenRefused = &identity.TokenError{Description: "AWS STS does not accept the token"}
 
 // awsError is what AWS's own 401 or 403 means.

@@ -22,6 +22,7 @@ const (
 	codeNoRole           = 40301
 	codeAWSDenied        = 40302
 	codeOrigin           = 40303
+	codeExchangeDenied   = 40304
 	codePath             = 40400
 	codeSession          = 40401
 	codeMethodNotAllowed = 40500
@@ -30,14 +31,19 @@ const (
 // Reasons end up in audit records and as a metric's label, beside those of
 // package authorize.
 const (
-	reasonPolicy      = string(authorize.ReasonPolicy)
-	reasonMethod      = string(authorize.ReasonMethod)
-	reasonToken       = "token"
-	reasonScope       = "scope"
-	reasonNoRole      = "noRole"
-	reasonSTSDenied   = "stsAccessDenied"
-	reasonSTSToken    = "stsInvalidToken"
-	reasonAWSDenied   = "awsAccessDenied"
+	reasonPolicy    = string(authorize.ReasonPolicy)
+	reasonMethod    = string(authorize.ReasonMethod)
+	reasonToken     = "token"
+	reasonScope     = "scope"
+	reasonNoRole    = "noRole"
+	reasonSTSDenied = "stsAccessDenied"
+	reasonSTSToken  = "stsInvalidToken"
+	reasonAWSDenied = "awsAccessDenied"
+
+	reasonExchangeToken  = "exchangeInvalidGrant"
+	reasonInteraction    = "exchangeInteractionRequired"
+	reasonExchangeDenied = "exchangeAccessDenied"
+
 	reasonSession     = "session"
 	reasonTask        = "task"
 	reasonInvalid     = "invalidMessage"
@@ -104,6 +110,10 @@ func deniedBySTS() *failure {
 		reasonSTSDenied,
 		"AWS STS denies the role that is mapped to this caller",
 	)
+}
+
+func deniedExchange(message string) *failure {
+	return refused(http.StatusForbidden, codeExchangeDenied, reasonExchangeDenied, message)
 }
 
 func deniedByAWS() *failure {
@@ -270,6 +280,14 @@ func misconfiguredProvider() *failure {
 	}
 }
 
+// misconfiguredExchange is the operator's to look at as well.
+func misconfiguredExchange() *failure {
+	return &failure{
+		status: http.StatusInternalServerError, code: mcp.CodeInternal, reason: reasonProvider, shown: reasonProvider,
+		message: "the identity provider is not set up for the exchange of tokens",
+	}
+}
+
 // clientGone is for the record: nobody reads the answer. A denial stays one.
 func clientGone(f *failure) *failure {
 	gone := &failure{status: statusClientGone, reason: reasonGone}
@@ -328,7 +346,10 @@ func (f *failure) body(body *mcp.Body) []byte {
 
 func (f *failure) plainBody() []byte {
 	code := "invalid_token"
-	if f.status == http.StatusForbidden {
+	switch {
+	case f.reason == reasonInteraction:
+		code = identity.CodeInsufficientClaims
+	case f.status == http.StatusForbidden:
 		code = "insufficient_scope"
 	}
 	text, err := json.Marshal(struct {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -39,7 +38,7 @@ var errHeaderTimeout = errors.New("the upstream took too long to answer")
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
-	credential, err := c.server.credentials.Get(ctx, c.role.key, c.caller.Token, c.role.session)
+	credential, err := c.server.credentials.Get(ctx, c.role.key, c.caller, c.role.session)
 	if err != nil {
 		return nil, c.credentialFailure(err)
 	}
@@ -71,7 +70,7 @@ func (c *call) sendSigned(
 	}
 	awsError := readAWSError(answer)
 	if awsError == badCredential {
-		renewed, err := c.server.credentials.Renew(ctx, c.role.key, c.caller.Token, c.role.session, *credential)
+		renewed, err := c.server.credentials.Renew(ctx, c.role.key, c.caller, c.role.session, *credential)
 		switch {
 		case errors.Is(err, credentials.ErrRenewedRecently):
 		case err != nil:
@@ -211,44 +210,4 @@ func (c *call) sendFailure(ctx context.Context, err error) *failure {
 		slog.Warn("the upstream cannot be reached", "upstream", c.upstream.Name, "error", err)
 	}
 	return badGateway("the upstream cannot be reached")
-}
-
-// credentialFailure maps a failed exchange to an answer.
-func (c *call) credentialFailure(err error) *failure {
-	var failed *credentials.Error
-	kind := credentials.KindUnavailable
-	if errors.As(err, &failed) {
-		kind = failed.Kind
-	}
-	switch {
-	case kind == credentials.KindAccessDenied:
-		return deniedBySTS()
-	case kind == credentials.KindPolicyTooLarge && c.role.session.Narrowed:
-		c.server.options.Metrics.ScriptSession(c.upstream.Name, telemetry.ScriptSessionPacked)
-		return c.scriptTooLarge(fmt.Sprintf(
-			"STS packs the session policy of the script's %d IAM actions into more than it takes",
-			len(c.script.effects.Actions)))
-	}
-	if !c.isBearer() {
-		return unavailable("AWS credentials are unavailable right now")
-	}
-	switch kind {
-	case credentials.KindInvalidToken:
-		return c.challenge(errTokenRefused, reasonSTSToken)
-	case credentials.KindUnavailable:
-		return unavailable("AWS credentials are unavailable right now")
-	case credentials.KindIdentityProvider:
-		slog.Error(
-			"AWS STS does not trust the caller's identity provider: compare the IAM OIDC provider, its audiences "+
-				"and the role's trust policy",
-			"role",
-			c.plan.Role,
-			"issuer",
-			c.caller.Issuer,
-			"error",
-			err,
-		)
-		return misconfiguredProvider()
-	}
-	return internalError("AWS credentials are unavailable")
 }

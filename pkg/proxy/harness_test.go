@@ -63,6 +63,8 @@ type bedOptions struct {
 	// dial replaces how upstreams are connected to.
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	issuer *standin.Issuer
+	// credential is the file of --exchange-credential.
+	credential string
 }
 
 const rolesYAML = `
@@ -104,7 +106,9 @@ func newBed(t *testing.T, o bedOptions) *bed {
 		}
 	}
 	b.measured = telemetry.NewMetrics()
-	b.configs = liveconfig.NewStore(liveconfig.Options{ServiceAccountToken: tokenFile, DialContext: o.dial})
+	b.configs = liveconfig.NewStore(liveconfig.Options{
+		ServiceAccountToken: tokenFile, DialContext: o.dial, ExchangeCredential: o.credential, ExchangeObserver: b.measured,
+	})
 	if err := b.configs.Load(b.files); err != nil {
 		t.Fatalf("load: %v", err)
 	}

@@ -41,10 +41,19 @@ func (c *call) challenge(err error, reason string) *failure {
 	return unauthenticated(err, reason, metadata, c.snap.Config.Identity.OIDC.RequiredScopes)
 }
 
+// interaction is a 401 for a caller who has to log in once more, with the claims that
+// the identity provider asks for; Base64, or empty.
+func (c *call) interaction(claims string) *failure {
+	return c.challenge(&identity.InteractionError{Claims: claims}, reasonInteraction)
+}
+
 // selectRole finds the IAM role for the caller.
 func (c *call) selectRole() *failure {
-	c.plan = c.snap.PlanFor(c.caller)
-	if c.plan.Err == nil {
+	plan, err := c.snap.PlanFor(c.r.Context(), c.caller)
+	if err != nil {
+		return c.credentialFailure(err)
+	}
+	if c.plan = plan; plan.Err == nil {
 		c.role.session, c.role.key = c.plan.Sessions[c.upstream.Index], c.plan.Keys[c.upstream.Index]
 		return nil
 	}

@@ -62,7 +62,7 @@ func (c *call) record() {
 		UpstreamRequestID: c.outcome.upstreamRequestID, Decision: audit.Allow,
 	}
 	if c.caller != nil {
-		record.Caller, record.Issuer = c.caller.Subject, c.caller.Issuer
+		record.Caller, record.Issuer, record.Actor = c.caller.Subject, c.caller.Issuer, c.snap.Actor(c.caller)
 	}
 	if c.plan != nil {
 		record.SessionName, record.Role = c.plan.Selection.SessionName, c.plan.Role

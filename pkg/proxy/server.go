@@ -37,6 +37,7 @@ type Server struct {
 	options     Options
 	tasks       *ownership
 	credentials *credentials.Cache
+	challenged  challenged
 	signer      *sigv4.Signer
 
 	inFlight  inFlight
@@ -54,10 +55,11 @@ type Server struct {
 func New(options Options) *Server {
 	s := &Server{
 		options: options, tasks: newOwnership(), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
-		heldLists: mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
+		challenged: newChallenged(),
+		heldLists:  mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
 	}
 	s.inFlight.metrics = options.Metrics
-	s.credentials = credentials.NewCache(options.Configs, options.Metrics)
+	s.credentials = credentials.NewCache(options.Configs, options.Configs, options.Metrics)
 	options.Configs.OnSwap(s.configChanged)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	options.Metrics.ObserveCredentialCache(s.credentials.Len)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
@@ -95,6 +96,12 @@ func Compile(config *authconfig.AWSSTS, groupsDecide bool) (*Mapper, authconfig.
 // Select finds the role and the role session's name for a caller with these
 // claims. It fails with ErrNoRole, a *SessionNameError or an *UnusableClaimError.
 func (m *Mapper) Select(claims map[string]any) (Selection, error) {
+	return m.SelectNamed(claims, claims)
+}
+
+// SelectNamed is Select where the session's name comes from claims of its own: the
+// caller's with the actor that only the exchanged token names.
+func (m *Mapper) SelectNamed(claims, named map[string]any) (Selection, error) {
 	values, err := roleValues(claims, m.roleClaim)
 	if err != nil && m.denyUnusable {
 		return Selection{}, err
@@ -117,12 +124,18 @@ func (m *Mapper) Select(claims map[string]any) (Selection, error) {
 	if selected.Role.IsZero() {
 		return Selection{}, ErrNoRole
 	}
-	name, err := m.sessionName(claims)
+	name, err := m.sessionName(named)
 	if err != nil {
 		return Selection{}, err
 	}
 	selected.SessionName = name
 	return selected, nil
+}
+
+// NamesSessionByActor reports whether sessions are named by the claim act, or by what
+// is in it.
+func (m *Mapper) NamesSessionByActor() bool {
+	return m.sessionNameClaim == "act" || strings.HasPrefix(m.sessionNameClaim, "act.")
 }
 
 func (m *Mapper) sessionName(claims map[string]any) (string, error) {

@@ -23,6 +23,8 @@ type Status struct {
 	CredentialCacheSize int `json:"credentialCacheSize"`
 	// Refused says why the newest auth-config is not in use.
 	Refused string `json:"refused,omitempty"`
+	// Warnings are what the auth-config allows and is probably not meant to.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // UpstreamStatus is one configured upstream.
@@ -39,7 +41,7 @@ func statusOf(configs *liveconfig.Store, server *proxy.Server) Status {
 	status := Status{
 		ConfigHash: config.Hash, CredentialCacheSize: server.CredentialCacheSize(),
 		Policies:      config.Authorizer.PolicyCount(),
-		Authorization: "none", Refused: configs.Refused(),
+		Authorization: "none", Refused: configs.Refused(), Warnings: config.Warnings,
 	}
 	if config.Authorizer.HasPolicies() {
 		status.Authorization = string(config.Authorization.Mode)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/intercept"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/policy"
@@ -40,6 +41,9 @@ type Options struct {
 	Listen              string
 	Admin               string
 	ServiceAccountToken string
+	// ExchangeCredential is the file with what authenticates the sidecar at the identity
+	// provider, for an exchange.
+	ExchangeCredential string
 	// TLSListen are addresses that upstream host names were pointed to,
 	// RedirectListen those that firewall rules redirect to.
 	TLSListen, RedirectListen []string
@@ -81,7 +85,9 @@ func Run(ctx context.Context, o Options) error {
 	defer func() { _ = listener.Close() }()
 	metrics := telemetry.NewMetrics()
 	configs := liveconfig.NewStore(liveconfig.Options{
-		Pod: PodFromEnvironment(), ServiceAccountToken: o.ServiceAccountToken, RootsFile: os.Getenv("AWS_CA_BUNDLE"),
+		Pod: PodFromEnvironment(), RootsFile: os.Getenv("AWS_CA_BUNDLE"),
+		ServiceAccountToken: o.ServiceAccountToken, ExchangeCredential: o.ExchangeCredential,
+		ExchangeObserver: metrics,
 		NetworkReachable: !isLoopbackListener(listener) || !allLoopback(o.TLSListen),
 		Intercepts:       o.intercepts(), TLSListeners: o.TLSListen, Observer: metrics,
 	})
@@ -98,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 		SessionKeys: sessionKeys, LoopbackOnly: isLoopbackListener(listener),
 	})
 	defer server.EndStreams()
-	intercepted, err := o.interception(ctx, configs, server)
+	intercepted, err := o.interception(ctx, configs, server, metrics)
 	if err != nil {
 		return err
 	}
@@ -180,6 +186,7 @@ func (o *Options) interception(
 	ctx context.Context,
 	configs *liveconfig.Store,
 	server *proxy.Server,
+	metrics *telemetry.Metrics,
 ) ([]net.Listener, error) {
 	if !o.intercepts() {
 		return nil, nil
@@ -203,7 +210,11 @@ func (o *Options) interception(
 	if err != nil || len(o.RedirectListen) == 0 {
 		return listeners, err
 	}
-	redirected, err := intercept.ListenRedirected(ctx, o.RedirectListen, authority, server.IsUpstream)
+	guard := intercept.NewSTSGuard(
+		func() bool { return configs.Current().Config.Egress.DenySTS },
+		credentials.ConfiguredEndpoint(os.Getenv), metrics.STSConnectionRefused,
+	)
+	redirected, err := intercept.ListenRedirected(ctx, o.RedirectListen, authority, server.IsUpstream, guard)
 	if err != nil {
 		return nil, err
 	}

@@ -23,20 +23,23 @@ const maxTools = 500
 type Metrics struct {
 	registry *prometheus.Registry
 
-	requests         *prometheus.CounterVec
-	requestDuration  *prometheus.HistogramVec
-	upstreamDuration *prometheus.HistogramVec
-	decisions        *prometheus.CounterVec
-	authentications  *prometheus.CounterVec
-	exchanges        *prometheus.CounterVec
-	exchangeDuration prometheus.Histogram
-	reloads          *prometheus.CounterVec
-	reloadSuccess    prometheus.Gauge
-	inFlight         prometheus.Gauge
-	streams          prometheus.Gauge
-	eventFields      *prometheus.CounterVec
-	emptyLists       *prometheus.CounterVec
-	scripts          scriptMetrics
+	requests              *prometheus.CounterVec
+	requestDuration       *prometheus.HistogramVec
+	upstreamDuration      *prometheus.HistogramVec
+	decisions             *prometheus.CounterVec
+	authentications       *prometheus.CounterVec
+	exchanges             *prometheus.CounterVec
+	exchangeDuration      prometheus.Histogram
+	tokenExchanges        *prometheus.CounterVec
+	tokenExchangeDuration prometheus.Histogram
+	stsConnections        *prometheus.CounterVec
+	reloads               *prometheus.CounterVec
+	reloadSuccess         prometheus.Gauge
+	inFlight              prometheus.Gauge
+	streams               prometheus.Gauge
+	eventFields           *prometheus.CounterVec
+	emptyLists            *prometheus.CounterVec
+	scripts               scriptMetrics
 
 	tools knownTools
 }
@@ -98,6 +101,23 @@ func NewMetrics() *Metrics {
 				Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
 			},
 		),
+		tokenExchanges: counter(
+			"token_exchanges_total",
+			"Exchanges of a caller's token with the identity provider for the one that STS gets.",
+			"result",
+		),
+		tokenExchangeDuration: prometheus.NewHistogram(
+			prometheus.HistogramOpts{
+				Name:    "countersign_token_exchange_duration_seconds",
+				Help:    "Time of one exchange with the identity provider.",
+				Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
+			},
+		),
+		stsConnections: counter(
+			"sts_connections_refused_total",
+			"The Pod's own connections to AWS STS that egress.denySTS refused, by what told them.",
+			"by",
+		),
 		reloads: counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
 		reloadSuccess: gauge(
 			"config_last_reload_successful",
@@ -126,6 +146,9 @@ func NewMetrics() *Metrics {
 		m.authentications,
 		m.exchanges,
 		m.exchangeDuration,
+		m.tokenExchanges,
+		m.tokenExchangeDuration,
+		m.stsConnections,
 		m.reloads,
 		m.reloadSuccess,
 		m.inFlight,
@@ -141,6 +164,14 @@ func NewMetrics() *Metrics {
 	} {
 		m.exchanges.WithLabelValues(result)
 		m.scripts.exchanges.WithLabelValues(result)
+	}
+	for _, result := range []string{
+		"success", "invalid_grant", "interaction_required", "access_denied", "misconfigured", "unavailable",
+	} {
+		m.tokenExchanges.WithLabelValues(result)
+	}
+	for _, by := range []string{"name", "address"} {
+		m.stsConnections.WithLabelValues(by)
 	}
 	for _, result := range []string{"success", "refused"} {
 		m.reloads.WithLabelValues(result)
@@ -175,6 +206,16 @@ func (m *Metrics) Exchanged(result string, took time.Duration, narrowed bool) {
 	m.exchanges.WithLabelValues(result).Inc()
 	m.exchangeDuration.Observe(took.Seconds())
 }
+
+// TokenExchanged implements tokenexchange.Observer.
+func (m *Metrics) TokenExchanged(result string, took time.Duration) {
+	m.tokenExchanges.WithLabelValues(result).Inc()
+	m.tokenExchangeDuration.Observe(took.Seconds())
+}
+
+// STSConnectionRefused counts a connection that was refused by its server "name" or by
+// its "address".
+func (m *Metrics) STSConnectionRefused(by string) { m.stsConnections.WithLabelValues(by).Inc() }
 
 // Authenticated counts an outcome: success, token, scope, unavailable.
 func (m *Metrics) Authenticated(result string) { m.authentications.WithLabelValues(result).Inc() }
