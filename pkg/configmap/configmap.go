@@ -54,6 +54,12 @@ func Compile(cm *corev1.ConfigMap) (*compile.Compiled, error) {
 	if err != nil {
 		return nil, append(errs, asErrors(err)...)
 	}
+	if e := config.Identity.OIDC.Exchange; IsShared(cm) && e != nil && e.Client.SecretRef.Name != "" {
+		errs.Addf(
+			"spec.identity.oidc.exchange.client.secretRef",
+			"is not for a shared auth-config: every namespace would need the Secret; use authentication serviceAccount",
+		)
+	}
 	if err := errs.AsError(); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 func (i *injector) findClash() *Refusal {
 	for _, find := range []func() *Refusal{
 		i.unfitPod, i.unfitMode, i.injectedOtherwise, i.takenContainer, i.takenVolume, i.takenMount, i.takenUser,
-		i.takenPort,
+		i.takenPort, i.takenCredential,
 	} {
 		if refusal := find(); refusal != nil {
 			return refusal

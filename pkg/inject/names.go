@@ -54,7 +54,8 @@ const (
 	volumeCA     = "countersign-ca"
 	volumeCAKey  = "countersign-ca-key"
 	volumeToken  = "countersign-token"
-	// volumeSession keeps what binds MCP sessions, volumeExchange is reserved.
+	// volumeSession keeps what binds MCP sessions, volumeExchange what authenticates the
+	// sidecar at the identity provider.
 	volumeSession  = "countersign-session"
 	volumeExchange = "countersign-exchange"
 
@@ -64,6 +65,11 @@ const (
 	mountCAKey   = mountRoot + "/ca-key"
 	mountToken   = mountRoot + "/token"
 	mountSession = mountRoot + "/session"
+
+	mountExchange = mountRoot + "/exchange"
+	// fileCredential authenticates the client, fileActor is the actor's token.
+	fileCredential = "credential"
+	fileActor      = "actor"
 
 	// UserID is the uid and gid of the sidecar where no others are asked for.
 	UserID = 15337

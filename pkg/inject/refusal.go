@@ -32,6 +32,7 @@ const (
 	CodePodSecurityLevel    Code = "PodSecurityLevel"
 	CodeInjectedOtherwise   Code = "InjectedOtherwise"
 	CodeResourcesContradict Code = "ResourcesContradict"
+	CodeExchangeCredential  Code = "ExchangeCredential"
 )
 
 // Refusal says why a Pod cannot be injected correctly.

@@ -52,6 +52,9 @@ func (i *injector) render() objects {
 // sidecarProgram is where the sidecar's image has the program.
 const sidecarProgram = "/sidecar"
 
+// portHTTPS is where AWS STS is.
+const portHTTPS = 443
+
 const (
 	sysctlPortStart = "net.ipv4.ip_unprivileged_port_start"
 	privilegedPorts = 1024
@@ -119,6 +122,12 @@ func (i *injector) sidecarArguments() []string {
 	} else {
 		arguments = append(arguments, "--session-key="+mountSession+"/key")
 	}
+	if e := i.exchange(); e != nil {
+		arguments = append(arguments, "--exchange-credential="+mountExchange+"/"+fileCredential)
+		if e.Actor == authconfig.ActorServiceAccount {
+			arguments = append(arguments, "--service-account-token="+mountExchange+"/"+fileActor)
+		}
+	}
 	return arguments
 }
 
@@ -150,12 +159,19 @@ func (i *injector) sidecarMounts() []corev1.VolumeMount {
 	} else {
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeSession, MountPath: mountSession})
 	}
+	if i.exchange() != nil {
+		mounts = append(mounts, corev1.VolumeMount{Name: volumeExchange, MountPath: mountExchange, ReadOnly: true})
+	}
 	return mounts
 }
 
 func (i *injector) redirect() corev1.Container {
+	redirected := i.config.Ports()
+	if i.config.Egress.DenySTS && !slices.Contains(redirected, portHTTPS) {
+		redirected = append(slices.Clone(redirected), portHTTPS)
+	}
 	var ports []string
-	for _, port := range i.config.Ports() {
+	for _, port := range redirected {
 		ports = append(ports, strconv.Itoa(port))
 	}
 	context := restricted(0)
@@ -228,6 +244,9 @@ func (i *injector) volumes() []corev1.Volume {
 	if !i.usesServiceAccount() {
 		// MCP sessions outlive the container with the key that lies here.
 		volumes = append(volumes, emptyDir(volumeSession, "1Mi"))
+	}
+	if e := i.exchange(); e != nil {
+		volumes = append(volumes, corev1.Volume{Name: volumeExchange, VolumeSource: exchangeVolume(e)})
 	}
 	return volumes
 }

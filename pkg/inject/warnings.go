@@ -19,6 +19,13 @@ func (i *injector) warnings() []string {
 				"the sidecar's memory, with the caller's tokens and AWS credentials in it",
 		)
 	}
+	if i.config.Egress.DenySTS && i.settings.mode != ModeRedirect {
+		warnf(
+			"egress.denySTS of the auth-config %q has an effect in mode redirect only: the Pod can reach AWS STS by "+
+				"itself",
+			i.config.Name,
+		)
+	}
 	for c := range i.userContainers() {
 		if i.runsAsRoot(c) {
 			warnf("the container %q runs as root: %s", c.Name, i.rootConsequence())
