@@ -248,6 +248,7 @@ func validateCommand() *cobra.Command {
 
 func iamCommand() *cobra.Command {
 	var file, issuer, output string
+	var denyDirect bool
 	command := &cobra.Command{
 		Use: "iam",
 		Short: "Write what AWS IAM must hold for an auth-config: OIDC provider, roles, trust, permissions, " +
@@ -263,7 +264,7 @@ func iamCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return commands.IAM(file, issuer, form, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			return commands.IAM(file, issuer, denyDirect, form, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	flags := command.Flags()
@@ -275,6 +276,12 @@ func iamCommand() *cobra.Command {
 		"file with the ConfigMap of an auth-config, directory with one, or - for standard input",
 	)
 	flags.StringVar(&issuer, "issuer", "", "the cluster's issuer URL; required with identity.source serviceAccount")
+	flags.BoolVar(
+		&denyDirect,
+		"deny-direct",
+		false,
+		"add the statement that keeps the roles from being assumed with any other audience",
+	)
 	flags.StringVarP(&output, "output", "o", "json", "json, shell, terraform or cloudformation")
 	must(command.MarkFlagRequired("filename"))
 	return command

@@ -18,7 +18,7 @@ const (
 
 // IAM writes what AWS IAM must hold for the one auth-config in a file or
 // directory.
-func IAM(path, issuer string, format Format, stdin io.Reader, stdout, stderr io.Writer) error {
+func IAM(path, issuer string, denyDirect bool, format Format, stdin io.Reader, stdout, stderr io.Writer) error {
 	sources, _, err := readSources(path, stdin)
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func IAM(path, issuer string, format Format, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return errors.Join(errorLines(sources[0].where, err)...)
 	}
-	options := iam.Options{Issuer: issuer, Namespace: sources[0].configMap.Namespace}
+	options := iam.Options{Issuer: issuer, Namespace: sources[0].configMap.Namespace, DenyDirect: denyDirect}
 	if configmap.IsShared(&sources[0].configMap) {
 		options.Namespace = ""
 	}

@@ -34,8 +34,9 @@ func plan(t *testing.T, name string, options iam.Options) *iam.Plan {
 }
 
 var cases = map[string]iam.Options{
-	"people":   {},
-	"workload": {Issuer: "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC", Namespace: "reports"},
+	"people":    {},
+	"exchanged": {DenyDirect: true},
+	"workload":  {Issuer: "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC", Namespace: "reports"},
 }
 
 func TestGolden(t *testing.T) {

@@ -73,6 +73,9 @@ type Options struct {
 	// Namespace restricts the roles' trust to its service accounts, with
 	// identity source serviceAccount. Empty for a shared auth-config.
 	Namespace string
+	// DenyDirect adds a statement that keeps the roles from being assumed with any
+	// other audience, whatever else trusts them.
+	DenyDirect bool
 }
 
 // minMaxSession is the least MaxSessionDuration that IAM takes (CreateRole).
@@ -115,7 +118,11 @@ func NewPlan(config *authconfig.Config, options Options) (*Plan, error) {
 // issuerOf gives the issuer as IAM names it: without scheme, with its path.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
 func issuerOf(config *authconfig.Config, flag string) (*url.URL, []string, error) {
-	text, audiences := config.Identity.OIDC.Issuer, config.Identity.OIDC.Audiences
+	text, audiences := config.Identity.OIDC.Issuer, config.Identity.OIDC.AWSAudiences()
+	field := "spec.identity.oidc.issuer"
+	if e := config.Identity.OIDC.Exchange; e != nil {
+		text, field = e.Issuer, "spec.identity.oidc.exchange.issuer"
+	}
 	if config.Identity.Source == authconfig.SourceServiceAccount {
 		text, audiences = flag, []string{config.Identity.ServiceAccount.Audience}
 		if flag == "" {
@@ -123,7 +130,7 @@ func issuerOf(config *authconfig.Config, flag string) (*url.URL, []string, error
 				"`kubectl get --raw /.well-known/openid-configuration` tells")
 		}
 	} else if flag != "" && flag != text {
-		return nil, nil, fmt.Errorf("--issuer %q is not spec.identity.oidc.issuer, %q", flag, text)
+		return nil, nil, fmt.Errorf("--issuer %q is not %s, %q", flag, field, text)
 	}
 	issuer, err := url.Parse(text)
 	if err != nil || issuer.Scheme != "https" || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" ||
@@ -211,7 +218,7 @@ func (p *planner) role(arn authconfig.RoleARN) *Role {
 	r := &Role{
 		ARN: arn.String(), Name: name, Path: path,
 		MaxSessionDuration: max(minMaxSession, int(p.config.AWSSTS.SessionDuration/time.Second)),
-		TrustPolicy:        document(p.trust(account)), PermissionPolicy: document(p.basePermissions(account)...),
+		TrustPolicy:        document(p.trust(account)...), PermissionPolicy: document(p.basePermissions(account)...),
 		ManagedPolicyARNs: []string{},
 	}
 	account.Roles = append(account.Roles, r)
@@ -291,12 +298,12 @@ func marshal(value any) jsontext.Value {
 
 // statement has its members in the order in which people write them.
 type statement struct {
-	Sid       string            `json:"Sid,omitempty"`
-	Effect    string            `json:"Effect"`
-	Principal map[string]string `json:"Principal,omitempty"`
-	Action    []string          `json:"Action"`
-	Resource  []string          `json:"Resource,omitempty"`
-	Condition conditions        `json:"Condition,omitempty"`
+	Sid       string     `json:"Sid,omitempty"`
+	Effect    string     `json:"Effect"`
+	Principal any        `json:"Principal,omitempty"`
+	Action    []string   `json:"Action"`
+	Resource  []string   `json:"Resource,omitempty"`
+	Condition conditions `json:"Condition,omitempty"`
 }
 
 // conditions are operators with their keys and the values of these: one string or
@@ -310,7 +317,9 @@ func oneOrSeveral(values []string) any {
 	return values
 }
 
-func (p *planner) trust(account *Account) jsontext.Value {
+// trust lets in whoever has a token whose audience, as AWS sees it, is one of those of
+// the config.
+func (p *planner) trust(account *Account) []jsontext.Value {
 	conditions := conditions{"StringEquals": {p.audienceKey(): oneOrSeveral(p.audiences)}}
 	if p.config.Identity.Source == authconfig.SourceServiceAccount && p.options.Namespace != "" {
 		conditions["StringLike"] = map[string]any{
@@ -321,11 +330,28 @@ func (p *planner) trust(account *Account) jsontext.Value {
 	if account.Provider != nil {
 		federated = account.Provider.ARN
 	}
-	return marshal(statement{
+	actions := []string{actionAssume}
+	if p.config.AWSSTS.SessionTags {
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+		actions = append(actions, "sts:TagSession", "sts:SetSourceIdentity")
+	}
+	statements := []jsontext.Value{marshal(statement{
 		Effect: "Allow", Principal: map[string]string{"Federated": federated},
-		Action: []string{"sts:AssumeRoleWithWebIdentity"}, Condition: conditions,
-	})
+		Action: actions, Condition: conditions,
+	})}
+	if p.options.DenyDirect {
+		// Everybody: a token of another provider has no such key, and is denied too.
+		statements = append(statements, marshal(statement{
+			Sid: "DenyOtherAudiences", Effect: "Deny", Principal: "*", Action: []string{actionAssume},
+			Condition: map[string]map[string]any{
+				"StringNotEquals": {p.audienceKey(): oneOrSeveral(p.audiences)},
+			},
+		}))
+	}
+	return statements
 }
+
+const actionAssume = "sts:AssumeRoleWithWebIdentity"
 
 // basePermissions let a caller ask who it is through an AWS MCP server, and
 // reach the upstreams that check a permission of their own.
@@ -412,18 +438,48 @@ func (p *planner) finish() error {
 				"a leaked credential can be used directly",
 		)
 	}
-	if p.config.Identity.Source == authconfig.SourceBearer {
+	p.warnOfTrust()
+	return nil
+}
+
+// warnOfTrust tells whom the trust policies let in beside the sidecar.
+func (p *planner) warnOfTrust() {
+	exchange := p.config.Identity.OIDC.Exchange
+	switch {
+	case p.config.Identity.Source == authconfig.SourceServiceAccount:
+		if p.options.Namespace == "" {
+			p.warnf("every service account of the cluster can get a token for audience %s and so these roles; "+
+				"add a StringLike condition on %s:sub to the trust policies", p.quotedAudiences(), p.issuerName())
+		}
+	case exchange == nil:
 		p.warnf(
 			"a trust policy sees issuer and audience, not groups: whoever holds a token for audience %s can ask "+
 				"STS for any of these roles without the sidecar; "+
-				"give each role only what everybody with such a token may do through MCP, or add conditions on sub",
+				"give each role only what everybody with such a token may do through MCP, or add conditions on sub, "+
+				"or set identity.oidc.exchange",
 			p.quotedAudiences(),
 		)
-	} else if p.options.Namespace == "" {
-		p.warnf("every service account of the cluster can get a token for audience %s and so these roles; "+
-			"add a StringLike condition on %s:sub to the trust policies", p.quotedAudiences(), p.issuerName())
+		if p.options.DenyDirect {
+			p.warnf("--deny-direct does not stop agents: without identity.oidc.exchange their tokens have this " +
+				"audience")
+		}
+	case exchange.AuthorizedParty == "":
+		p.warnf(
+			"whoever can get a token for audience %s from the identity provider, with whatever client, can ask STS "+
+				"for any of these roles: let it give that audience to the sidecar's client only",
+			p.quotedAudiences(),
+		)
+	default:
+		p.warnf(
+			"AWS compares azp where a token has one, else aud: tokens of the client %q open these roles, whatever "+
+				"they are for; use that client for this exchange alone",
+			exchange.AuthorizedParty,
+		)
 	}
-	return nil
+	if p.options.DenyDirect {
+		p.warnf("--deny-direct: these roles can be assumed with tokens for %s only; no other auth-config can use them",
+			p.quotedAudiences())
+	}
 }
 
 func (p *planner) quotedAudiences() string {
