@@ -70,10 +70,15 @@ conformance: build ## MCP's official conformance suite, direct and through the s
 clients: build ## The npm clients that people use, through the sidecar and over its restart
 	@go run ./hack/clients --sidecar $(BIN)/sidecar
 
+.PHONY: idps
+idps: build ## Identity providers that people run exchange callers' tokens: Dex, zitadel/oidc, npm's oidc-provider
+	@cd hack/idps && SIDECAR="$(CURDIR)/$(BIN)/sidecar" go test -v -count=1 ./...
+
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck where it can reach its database
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet -tags e2e ./...
+	cd hack/idps && go vet ./...
 	$(GOTOOL) golangci-lint run --build-tags e2e ./...
 	@if curl -fsS -o /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; then \
 		$(GOTOOL) govulncheck ./...; \
