@@ -20,7 +20,11 @@ func TestStandalone(t *testing.T) {
 		Setup(step(func(t *testing.T) {
 			apply(t, fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", ns))
 			t.Cleanup(func() { _ = clients.CoreV1().Namespaces().Delete(context.Background(), ns, metav1.DeleteOptions{}) })
-			outside := strings.Replace(bearerConfig, "audience: countersign}", `audience: countersign, resourceURL: "https://mcp.example.com/mcp"}`, 1)
+			outside := strings.Replace(bearerConfig, "audience: countersign}", `audience: countersign, resourceURL: "https://mcp.example.com/mcp", `+
+				`exchange: {client: {id: countersign-sts, secretRef: {name: countersign-idp-client, key: secret}}}}`, 1)
+			admin(t, "/exchange-client", map[string]any{"id": "countersign-sts", "secret": "s3cret-of-the-gateway"})
+			admin(t, "/trust", map[string]any{"clientIds": []string{"countersign-sts"}})
+			apply(t, secret(ns, "countersign-idp-client", "secret", []byte("s3cret-of-the-gateway")))
 			apply(t, authConfig(ns, "aws-mcp", outside, bearerPolicies))
 			if _, err := kubectl(t.Context(), "", "-n", ns, "create", "secret", "generic", "countersign-session-key",
 				"--from-literal=key="+base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), 32))); err != nil {

@@ -12,7 +12,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -183,6 +185,7 @@ func serve(url string) error {
 		"GET /processes",
 		func(w http.ResponseWriter, r *http.Request) { processes(w, r.FormValue("program")) },
 	)
+	mux.HandleFunc("POST /assume", assume)
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { kill(w, r.FormValue("program")) })
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
 	return (&http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
@@ -259,6 +262,41 @@ func files(w http.ResponseWriter, dir string) {
 func isReadable(path string) bool {
 	_, err := os.ReadFile(path)
 	return err == nil
+}
+
+// assume takes a token to STS, as a hostile agent would, and tells what STS answers, or
+// why it cannot be reached. Without a name it connects to the address alone.
+func assume(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		URL, Role, Token string
+		Nameless         bool
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&request); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	if request.Nameless {
+		// The address stands for the name in the connection, and only there.
+		transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			raw, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return tls.Client(raw, &tls.Config{InsecureSkipVerify: true}), nil
+		}
+	}
+	answer, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).PostForm(request.URL, url.Values{
+		"Action": {"AssumeRoleWithWebIdentity"}, "RoleArn": {request.Role}, "RoleSessionName": {"agent"},
+		"DurationSeconds": {"900"}, "WebIdentityToken": {request.Token},
+	})
+	if err != nil {
+		_, _ = fmt.Fprintf(w, "unreachable: %v", err)
+		return
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	_, _ = fmt.Fprintf(w, "%d %s", answer.StatusCode, text)
 }
 
 // get passes on what a plain server of the Pod says, headers and all.

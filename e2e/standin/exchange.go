@@ -192,7 +192,9 @@ func (c *ExchangeClient) isAssertedBy(ctx context.Context, assertion, audience s
 		verified, err := provider.Verifier(&oidc.Config{ClientID: audience}).Verify(ctx, assertion)
 		return err == nil && verified.Subject == c.AssertionSubject
 	}
-	parsed, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.ES384, jose.EdDSA})
+	parsed, err := jwt.ParseSigned(
+		assertion, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.ES384, jose.EdDSA},
+	)
 	if err != nil {
 		return false
 	}

@@ -38,17 +38,18 @@ type STS struct {
 	Faults faults
 	// Life overrides how long credentials live; 0 takes DurationSeconds.
 	Life time.Duration
-	// TrustPolicies are those of roles, by ARN. A role without one trusts every token
-	// of a provider, and no session tags.
-	TrustPolicies map[string]string
 	// Untrusted are roles whose trust policy lets nobody in.
 	Untrusted map[string]bool
 	// MaxPacked is how long the session policies of one request may be before STS
 	// says that they pack into too much; 0 is for any length.
 	MaxPacked int
 
-	trusted []trusted
-	server  *httptest.Server
+	server *httptest.Server
+
+	// trusting guards what IAM is set up with.
+	trusting      sync.RWMutex
+	trusted       []trusted
+	trustPolicies map[string]string
 
 	mu       sync.Mutex
 	sessions map[string]*RoleSession
@@ -78,15 +79,28 @@ func NewUnservedSTS() *STS {
 	return &STS{sessions: map[string]*RoleSession{}, Untrusted: map[string]bool{}}
 }
 
-// Trust adds an issuer with a client id of its provider. It is not for use while the STS
-// serves.
+// Trust adds an issuer with a client id of its provider.
 func (s *STS) Trust(issuer, clientID string, client *http.Client) {
+	s.trusting.Lock()
+	defer s.trusting.Unlock()
 	s.trusted = append(s.trusted, trusted{issuer, []string{clientID}, client})
 }
 
-// SetProvider replaces what NewSTS trusts by an OIDC provider with these client ids. It
-// is not for use while the STS serves.
+// SetTrustPolicy sets that of a role. A role without one trusts every token of a
+// provider, and no session tags.
+func (s *STS) SetTrustPolicy(role, policy string) {
+	s.trusting.Lock()
+	defer s.trusting.Unlock()
+	if s.trustPolicies == nil {
+		s.trustPolicies = map[string]string{}
+	}
+	s.trustPolicies[role] = policy
+}
+
+// SetProvider replaces what NewSTS trusts by an OIDC provider with these client ids.
 func (s *STS) SetProvider(issuer string, clientIDs ...string) {
+	s.trusting.Lock()
+	defer s.trusting.Unlock()
 	s.trusted = []trusted{{issuer, clientIDs, http.DefaultClient}}
 }
 

@@ -31,8 +31,11 @@ type tokenClaims struct {
 }
 
 func (s *STS) verify(ctx context.Context, token string) (who *webIdentity, code, message string) {
-	for n := range s.trusted {
-		who, code, message = s.trusted[n].verify(ctx, token)
+	s.trusting.RLock()
+	providers := slices.Clone(s.trusted)
+	s.trusting.RUnlock()
+	for n := range providers {
+		who, code, message = providers[n].verify(ctx, token)
 		if code == "" {
 			return who, "", ""
 		}
@@ -90,7 +93,9 @@ func (s *STS) denied(role string, who *webIdentity) string {
 	if s.Untrusted[role] {
 		return assume
 	}
-	policy := s.TrustPolicies[role]
+	s.trusting.RLock()
+	policy := s.trustPolicies[role]
+	s.trusting.RUnlock()
 	if policy == "" {
 		policy = defaultTrust
 	}

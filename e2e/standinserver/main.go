@@ -38,7 +38,9 @@ func main() {
 func run(domain, clusterIssuer string) error {
 	hosts := map[string]http.Handler{}
 	name := func(label string) string { return label + "." + domain }
-	names := []string{name("issuer"), name("sts"), name("aws-mcp"), name("foreign"), "second.standins.svc", shortName}
+	names := []string{
+		name("issuer"), name("sts"), name("aws-mcp"), name("foreign"), "second.standins.svc", shortName, name("op"),
+	}
 	dir, err := os.MkdirTemp("", "ca-")
 	if err != nil {
 		return err
@@ -60,6 +62,7 @@ func run(domain, clusterIssuer string) error {
 	hosts[names[0]], hosts[names[1]], hosts[names[2]] = issuer.Handler(), sts.Handler(), aws.Handler()
 	hosts[names[3]], hosts[names[4]] = http.HandlerFunc(serveForeign), http.HandlerFunc(serveSecondWebhook)
 	hosts[names[5]] = aws.Handler()
+	hosts[names[6]] = opProxy()
 	dns := &nameServer{domain: domain, asked: map[string]int{}}
 
 	admin := http.NewServeMux()
@@ -84,6 +87,8 @@ func run(domain, clusterIssuer string) error {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
+	(&exchangeAdmin{issuer: issuer, sts: sts, clusterIssuer: clusterIssuer, clusterClient: clusterClient, opIssuer: "https://" + names[6]}).
+		register(admin)
 	failed := make(chan error, 3)
 	go func() { failed <- dns.serve(":5353") }()
 	go func() {
@@ -92,7 +97,16 @@ func run(domain, clusterIssuer string) error {
 	go func() {
 		server := &http.Server{
 			Addr: ":8443", ReadHeaderTimeout: 10 * time.Second,
-			TLSConfig: &tls.Config{GetCertificate: authority.GetCertificate, MinVersion: tls.VersionTLS12},
+			TLSConfig: &tls.Config{
+				MinVersion: tls.VersionTLS12,
+				GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+					if hello.ServerName == "" {
+						// A client that says no name gets one of the certificates.
+						hello.ServerName = name("sts")
+					}
+					return authority.GetCertificate(hello)
+				},
+			},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				host, _, _ := strings.Cut(strings.ToLower(r.Host), ":")
 				handler, ok := hosts[host]

@@ -24,7 +24,10 @@ import (
 
 const (
 	audience = "countersign"
-	sessions = "arn:aws:sts::123456789012:assumed-role/"
+	// awsAudience is what AWS trusts, and only the sidecar's client gets.
+	awsAudience   = "sts.amazonaws.com"
+	sidecarClient = "countersign-sidecar"
+	sessions      = "arn:aws:sts::123456789012:assumed-role/"
 )
 
 // What the story comes to.
@@ -44,7 +47,10 @@ spec:
     scripts: [{tool: aws___run_script, argument: code}]
   identity:
     source: bearer
-    oidc: {issuer: %q, audience: countersign}
+    oidc:
+      issuer: %q
+      audience: countersign
+      exchange: {client: {id: countersign-sidecar}}
   awsSts:
     region: us-east-1
     fallbackRoleArn: arn:aws:iam::123456789012:role/DefaultMCPRole
@@ -97,8 +103,9 @@ func head(text string)               { fmt.Println("\n" + text) }
 func tell(ctx context.Context, binary string) error {
 	s := &story{issuer: standin.NewIssuer()}
 	defer s.issuer.Close()
-	s.sts = standin.NewSTS(s.issuer.URL, audience)
+	s.sts = standin.NewSTS(s.issuer.URL, awsAudience)
 	defer s.sts.Close()
+	s.sts.SetProvider(s.issuer.URL, awsAudience, sidecarClient)
 	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts, AWSOnly: true})
 	defer s.aws.Close()
 	dir, err := os.MkdirTemp("", "countersign-demo-")
@@ -106,9 +113,13 @@ func tell(ctx context.Context, binary string) error {
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s.sidecar, err = standin.StartSidecar(ctx, binary, dir, map[string]string{
+	credential, err := s.makeClient(dir)
+	if err != nil {
+		return err
+	}
+	s.sidecar, err = standin.StartSidecarWithFlags(ctx, binary, dir, map[string]string{
 		"auth-config.yaml": fmt.Sprintf(authConfig, s.aws.URL, s.issuer.URL), "tools.cedar": policies,
-	}, "AWS_ENDPOINT_URL_STS="+s.sts.URL)
+	}, []string{"--exchange-credential", credential}, "AWS_ENDPOINT_URL_STS="+s.sts.URL)
 	if err != nil {
 		return err
 	}
@@ -157,6 +168,9 @@ func (s *story) acts(ctx context.Context) error {
 		}
 		defer func() { _ = session.Close() }()
 		sessions = append(sessions, session)
+	}
+	if err := s.hostile(ctx, &people[0]); err != nil {
+		return err
 	}
 	if err := s.calls(ctx, sessions[0], sessions[1]); err != nil {
 		return err
@@ -441,14 +455,15 @@ func (s *story) streams(ctx context.Context, p person) error {
 
 func (s *story) counts() error {
 	head("Exchanges and requests")
-	exchanges, requests := s.sts.Asked(), s.aws.Verified.Load()
+	exchanges, requests := len(s.sts.Granted()), s.aws.Verified.Load()
 	say("%d requests with a good signature reached AWS, %d with a bad one", requests, s.aws.Refused.Load())
 	say(
 		"%d exchanges with STS: one for bob, whose scripts run in his role; of alice and carol one for each set of",
 		exchanges,
 	)
-	say("actions that their scripts do, and one of alice's role for other tools")
-	if exchanges != wantExchanges || requests < 10 || s.aws.Refused.Load() != 0 {
+	say("actions that their scripts do, and one of alice's role for other tools; %d at the identity provider, one a person",
+		len(s.issuer.Exchanges()))
+	if exchanges != wantExchanges || len(s.issuer.Exchanges()) != 3 || requests < 10 || s.aws.Refused.Load() != 0 {
 		return errors.New("the figures are not as told")
 	}
 	head("What the audit says of it (standard output of the sidecar, one line per decision)")

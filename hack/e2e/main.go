@@ -39,6 +39,11 @@ func run(out, clients string) error {
 		}
 		all = append(all, image)
 	}
+	op, err := ociarchive.BuildProgramOf("hack/idps", "countersign.io/e2e/op:1", "./op", dir)
+	if err != nil {
+		return err
+	}
+	all = append(all, op)
 	if clients != "" {
 		image, err := clientsImage(clients)
 		if err != nil {

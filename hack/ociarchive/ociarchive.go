@@ -151,8 +151,13 @@ func Write(file string, all ...Named) error {
 // BuildProgram builds a Go program of this repository for this machine's kind of
 // processor and makes an image of it and nothing else.
 func BuildProgram(name, source, dir string) (Named, error) {
+	return BuildProgramOf(".", name, source, dir)
+}
+
+// BuildProgramOf is BuildProgram for a module in another directory.
+func BuildProgramOf(module, name, source, dir string) (Named, error) {
 	binary := filepath.Join(dir, path.Base(source))
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, source)
+	build := exec.Command("go", "build", "-C", module, "-trimpath", "-ldflags", "-s -w", "-o", binary, source)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if output, err := build.CombinedOutput(); err != nil {
 		return Named{}, fmt.Errorf("build %s: %w: %s", source, err, output)

@@ -43,7 +43,7 @@ func assume(t *testing.T, plan *iam.Plan, more string, claims map[string]any) st
 	}
 	// The plan's issuer is on https, as IAM wants it; the stand-in plays it.
 	trust := strings.ReplaceAll(string(text), "idp.example.com", strings.TrimPrefix(issuer.URL, "http://"))
-	sts.TrustPolicies = map[string]string{trustedRole: trust}
+	sts.SetTrustPolicy(trustedRole, trust)
 	all := map[string]any{"sub": "alice"}
 	for name, value := range claims {
 		all[name] = value

@@ -341,6 +341,22 @@ func TestTheActorOfAnExchangeIsInTheAuditWherePoliciesDoNotAsk(t *testing.T) {
 	}
 }
 
+func TestACallersTokenThatSTSTakesIsRefused(t *testing.T) {
+	for name, claims := range map[string]map[string]any{
+		"the agent logs in with the sidecar's client": {"azp": "countersign-sidecar"},
+		"the audience is among others":                {"aud": []string{audience, "sts.amazonaws.com"}},
+	} {
+		b := exchangeBed(t, "", bedOptions{})
+		got := b.post(b.token("alice", claims), callEcho)
+		if _, _, reason := got.rpcError(t); got.status != http.StatusInternalServerError || reason != "identityProviderConfig" {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		if len(b.issuer.Exchanges()) > 0 || b.sts.Asked() > 0 {
+			t.Errorf("%s: it is exchanged", name)
+		}
+	}
+}
+
 func TestATokenWithoutAudMayBeExchanged(t *testing.T) {
 	b := exchangeBed(t, "", bedOptions{oidc: ", audienceClaim: client_id"})
 	if got := b.post(b.token("alice", map[string]any{"aud": nil, "client_id": audience}), callEcho); got.status != http.StatusOK {

@@ -34,6 +34,10 @@ func parseKey(text []byte) (*signingKey, error) {
 	}
 	algorithm, err := algorithmOf(&key.jwk)
 	key.algorithm = algorithm
+	if algorithm == jose.RS256 && key.thumbprints != nil {
+		// Entra ID, which is who finds keys by certificates, wants PS256.
+		key.algorithm = jose.PS256
+	}
 	return key, err
 }
 

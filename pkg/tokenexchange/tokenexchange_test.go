@@ -145,7 +145,7 @@ func TestTheClientProvesWhoItIs(t *testing.T) {
 			if c.public == nil {
 				return
 			}
-			parsed, err := jwt.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA})
+			parsed, err := jwt.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA})
 			if err != nil {
 				t.Fatal(err)
 			}
