@@ -182,10 +182,10 @@ func TestOnlyTheSidecarHasATokenForSTS(t *testing.T) {
 					fault map[string]any
 					want  string
 				}{
-					"is away":         {map[string]any{"status": 503}, "Service Unavailable"},
-					"is slow":         {map[string]any{"latencyMillis": 15_000}, "Service Unavailable"},
-					"refuses":         {map[string]any{"status": 403, "code": "access_denied"}, "Forbidden"},
-					"answers garbage": {map[string]any{"status": 200, "message": "<html>"}, "Service Unavailable"},
+					"is away":                  {map[string]any{"status": 503}, "Service Unavailable"},
+					"is slow":                  {map[string]any{"latencyMillis": 15_000}, "Service Unavailable"},
+					"refuses":                  {map[string]any{"status": 403, "code": "access_denied"}, "Forbidden"},
+					"answers garbage":          {map[string]any{"status": 200, "message": "<html>"}, "Service Unavailable"},
 					"does not know the client": {map[string]any{"status": 401, "code": "invalid_client"}, "Internal Server Error"},
 				} {
 					admin(t, "/exchange-fault", c.fault)
@@ -380,7 +380,8 @@ func TestTheClustersIssuerAuthenticatesTheSidecar(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			apply(t, string(configMap), opManifest)
+			apply(t, string(configMap))
+			apply(t, opManifest)
 			rolledOut(t, "standins", "op")
 			config := exchangeConfig("OP", "{issuer: \""+opIssuer+"\", subjectTokenType: jwt, authorizedParty: sidecar, client: {authentication: serviceAccount}}", "")
 			setUpIAM(t, config, true)

@@ -88,7 +88,9 @@ func run(domain, clusterIssuer string) error {
 		}
 	})
 	(&exchangeAdmin{issuer: issuer, sts: sts, clusterIssuer: clusterIssuer, clusterClient: clusterClient, opIssuer: "https://" + names[6]}).
-		register(admin)
+		register(
+			admin,
+		)
 	failed := make(chan error, 3)
 	go func() { failed <- dns.serve(":5353") }()
 	go func() {

@@ -32,6 +32,7 @@ const (
 
 // What the story comes to.
 const (
+	wantPeople    = 3
 	wantExchanges = 7
 	wantDenials   = 5
 )
@@ -461,9 +462,12 @@ func (s *story) counts() error {
 		"%d exchanges with STS: one for bob, whose scripts run in his role; of alice and carol one for each set of",
 		exchanges,
 	)
-	say("actions that their scripts do, and one of alice's role for other tools; %d at the identity provider, one a person",
-		len(s.issuer.Exchanges()))
-	if exchanges != wantExchanges || len(s.issuer.Exchanges()) != 3 || requests < 10 || s.aws.Refused.Load() != 0 {
+	say(
+		"actions that their scripts do, and one of alice's role for other tools; %d at the identity provider, one a person",
+		len(s.issuer.Exchanges()),
+	)
+	if exchanges != wantExchanges || len(s.issuer.Exchanges()) != wantPeople || requests < 10 ||
+		s.aws.Refused.Load() != 0 {
 		return errors.New("the figures are not as told")
 	}
 	head("What the audit says of it (standard output of the sidecar, one line per decision)")

@@ -101,7 +101,13 @@ func ecKey(t *testing.T) (private []byte, public jose.JSONWebKey) {
 }
 
 // ofZitadel exchanges at the OP of zitadel/oidc as the client that edit makes.
-func ofZitadel(t *testing.T, users *standin.Issuer, client zitadel.Client, exchange string, credential []byte) *provider {
+func ofZitadel(
+	t *testing.T,
+	users *standin.Issuer,
+	client zitadel.Client,
+	exchange string,
+	credential []byte,
+) *provider {
 	t.Helper()
 	issuer, serve := served(t)
 	client.Audiences = []string{"sts.amazonaws.com"}
@@ -257,7 +263,9 @@ func ofNode(t *testing.T, metadata map[string]any, exchange string, credential [
 		exchange:   fmt.Sprintf("{issuer: %q, subjectTokenType: jwt, %s}", ready.Issuer, exchange),
 		credential: credential,
 		token: func(_ *testing.T, user string) string {
-			return users.Token(map[string]any{"sub": user, "aud": []string{"countersign", ready.Issuer}, "jti": rand.Text()})
+			return users.Token(
+				map[string]any{"sub": user, "aud": []string{"countersign", ready.Issuer}, "jti": rand.Text()},
+			)
 		},
 		rotate: func(t *testing.T) {
 			response, err := http.Post(ready.Issuer+"/rotate?forget=true", "", nil)
@@ -288,7 +296,16 @@ func installed(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	install := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", dir)
+	install := exec.CommandContext(
+		t.Context(),
+		"npm",
+		"install",
+		"--no-audit",
+		"--no-fund",
+		"--no-package-lock",
+		"--prefix",
+		dir,
+	)
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm install: %v\n%s", err, out)
 	}
@@ -297,8 +314,12 @@ func installed(t *testing.T) string {
 
 func ofNodeBySecret(t *testing.T, method string) *provider {
 	t.Helper()
-	return ofNode(t, map[string]any{"client_secret": "s%c/r+t", "token_endpoint_auth_method": "client_secret_" + method},
-		"client: {id: sidecar, secretMethod: "+method+"}", []byte("s%c/r+t"))
+	return ofNode(
+		t,
+		map[string]any{"client_secret": "s%c/r+t", "token_endpoint_auth_method": "client_secret_" + method},
+		"client: {id: sidecar, secretMethod: "+method+"}",
+		[]byte("s%c/r+t"),
+	)
 }
 
 func ofNodeByKey(t *testing.T) *provider {

@@ -182,8 +182,9 @@ func (c *Client) ask(ctx context.Context, caller *identity.Caller) (*Token, *Err
 	if caller.Issuer == c.config.Issuer && identity.CheckAWSAudience(caller.Claims, c.wanted) == nil {
 		// As where the agent logs in with the sidecar's client: azp is then the
 		// authorized party.
-		return nil, &Error{Kind: KindMisconfigured, cause: "the caller's own token is one that AWS STS takes: its azp, " +
-			"or its aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client of its own"}
+		return nil, &Error{Kind: KindMisconfigured, cause: "the caller's own token is one that AWS STS takes: its " +
+			"azp, or its aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client " +
+			"of its own"}
 	}
 	location, err := c.endpoint.url(ctx)
 	if err != nil {

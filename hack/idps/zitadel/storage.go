@@ -104,7 +104,11 @@ func (s *storage) CreateAccessToken(context.Context, op.TokenRequest) (id string
 func (s *storage) ClientCredentialsTokenRequest(
 	_ context.Context, clientID string, scopes []string,
 ) (op.TokenRequest, error) {
-	return &oidc.JWTTokenRequest{Subject: clientID, Audience: append(oidc.Audience{s.config.Issuer}, s.config.OwnAudiences...), Scopes: scopes}, nil
+	return &oidc.JWTTokenRequest{
+		Subject:  clientID,
+		Audience: append(oidc.Audience{s.config.Issuer}, s.config.OwnAudiences...),
+		Scopes:   scopes,
+	}, nil
 }
 
 // GetPrivateClaimsFromScopes names the client in a token of the client credentials grant. An op token has no azp of
