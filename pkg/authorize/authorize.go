@@ -178,7 +178,7 @@ func (a *Authorizer) ask(
 			said = a.policies.DecideWithAnyArguments(ctx, question)
 		} else {
 			question.Arguments, question.Script = r.Message.Params.Arguments, effects
-			said = a.policies.Decide(question)
+			said = a.policies.Decide(ctx, question)
 		}
 		result.Reason = ReasonPolicy
 		result.Policies = append(result.Policies, said.Policies...)

@@ -14,6 +14,8 @@ import (
 const (
 	maxSetMembers = 1000
 	maxValues     = 20_000
+	// maxArgumentWork bounds the members of all sets, squared and summed up.
+	maxArgumentWork = 2_000_000
 	// maxMismatches bounds what is noted one by one.
 	maxMismatches = 1000
 )
@@ -26,6 +28,7 @@ type argumentReader struct {
 	path       []string
 	mismatches []mismatch
 	values     int
+	work       int
 }
 
 var errNotObject = errors.New("arguments are not an object")
@@ -176,6 +179,9 @@ func (r *argumentReader) set(declared *argumentType, read *reads) (types.Value, 
 	}
 	if _, err := r.decoder.ReadToken(); err != nil {
 		return nil, fmt.Errorf("read arguments: %w", err)
+	}
+	if r.work += len(members) * len(members); r.work > maxArgumentWork {
+		return r.notComparable("is one of too many long lists"), nil
 	}
 	return types.NewSet(members...), nil
 }

@@ -44,7 +44,7 @@ func TestANumberThatCedarCannotHoldIsComparedWithNothing(t *testing.T) {
 		"a long set that nobody reads":        {forbid + `when { context.input has m && context.input.m.contains(22) };`, `{"n":[` + strings.Repeat("1,", 100_000) + `1]}`, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := source{policies: permitAll + c.policies}.must(t).Decide(call("list", c.arguments))
+			got := source{policies: permitAll + c.policies}.must(t).Decide(t.Context(), call("list", c.arguments))
 			if got.Allowed != c.allowed || got.Argument != c.argument {
 				t.Errorf("%+v, want %t because of %q", got, c.allowed, c.argument)
 			}
@@ -58,11 +58,11 @@ func TestANumberThatCedarCannotHoldIsComparedWithNothing(t *testing.T) {
 func TestADeclaredNumberIsOnlyLookedAtWhereAPolicyReadsIt(t *testing.T) {
 	tools := `{"tools":[{"name":"list","inputSchema":{"type":"object","properties":{"longitude":{"type":"number"},"n":{"type":"integer"}}}}]}`
 	call := call("list", `{"longitude":-122.332071,"n":"x"}`)
-	if got := (source{policies: permitAll, tools: tools}).must(t).Decide(call); !got.Allowed {
+	if got := (source{policies: permitAll, tools: tools}).must(t).Decide(t.Context(), call); !got.Allowed {
 		t.Errorf("%+v", got)
 	}
 	reading := permitAll + `forbid(principal, action == MCP::Action::"list", resource) when { context.input has longitude && context.input.longitude.lessThan(decimal("0.0")) };`
-	if got := (source{policies: reading, tools: tools}).must(t).Decide(call); got.Allowed || got.Argument != "longitude" {
+	if got := (source{policies: reading, tools: tools}).must(t).Decide(t.Context(), call); got.Allowed || got.Argument != "longitude" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -86,7 +86,7 @@ func TestAnIntegerIsADecimalWhereOneIsAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := source{policies: permitAll + `forbid(principal, action == MCP::Action::"list", resource) when { ` + c.condition + ` };`}.must(t)
-			if got := set.Decide(call("list", c.arguments)); got.Allowed != c.allowed {
+			if got := set.Decide(t.Context(), call("list", c.arguments)); got.Allowed != c.allowed {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -112,7 +112,7 @@ func FuzzNumbers(f *testing.F) {
 			return // big.Rat would take for ever
 		}
 		value, ok := new(big.Rat).SetString(text)
-		got := set.Decide(call("list", `{"n":`+text+`}`))
+		got := set.Decide(t.Context(), call("list", `{"n":`+text+`}`))
 		switch {
 		case len(got.Errors) > 0 && got.Argument == "":
 			return // no JSON number
@@ -167,7 +167,7 @@ func TestDeclaredClaimsHaveTheirTypes(t *testing.T) {
 			set.Declare(principal, given)
 			request := call("list", `{}`)
 			request.Principal = principal
-			if got := set.Decide(request); got.Allowed != c.want {
+			if got := set.Decide(t.Context(), request); got.Allowed != c.want {
 				t.Errorf("%+v, want %t", got, c.want)
 			}
 		})
@@ -183,7 +183,7 @@ forbid(principal, action == MCP::Action::"list", resource) when { context.claims
 	for tool, want := range map[string]bool{"list": false, "drop": true} {
 		request := call(tool, `{}`)
 		request.Principal = principal
-		if got := set.Decide(request); got.Allowed != want || !want && !strings.Contains(fmt.Sprint(got.Errors), "claims.level is not a Long") {
+		if got := set.Decide(t.Context(), request); got.Allowed != want || !want && !strings.Contains(fmt.Sprint(got.Errors), "claims.level is not a Long") {
 			t.Errorf("%s: %+v", tool, got)
 		}
 	}
@@ -212,7 +212,7 @@ func TestAClaimOfAnotherTypeDeniesWhereItsAbsenceSpeaksForTheCall(t *testing.T) 
 			set.Declare(principal, claims)
 			request := call("list", `{}`)
 			request.Principal = principal
-			if got := set.Decide(request); got.Allowed != c.want {
+			if got := set.Decide(t.Context(), request); got.Allowed != c.want {
 				t.Errorf("with arguments: %+v", got)
 			}
 			if got := set.DecideWithAnyArguments(t.Context(), request); got.Allowed != c.want {
@@ -234,7 +234,7 @@ func TestManyValuesThatCannotBeComparedCountAsOne(t *testing.T) {
 		`context.input has a && context.input.a has k4999 && context.input.a.k4999 == 1 && context.input.a == 1`: "a.k",
 	} {
 		set := source{policies: permitAll + `forbid(principal, action == MCP::Action::"list", resource) when { ` + condition + ` };`}.must(t)
-		if got := set.Decide(call("list", arguments.String())); got.Allowed || got.Argument != argument {
+		if got := set.Decide(t.Context(), call("list", arguments.String())); got.Allowed || got.Argument != argument {
 			t.Errorf("%s: %+v", condition, got)
 		}
 	}
@@ -269,10 +269,10 @@ func TestToolsHaveGroupsAndAttributesOfTheUsersOwn(t *testing.T) {
 		`permit(principal, action, resource in MCP::ToolGroup::"other");`:                                                      false,
 	} {
 		set := source{policies: condition, entities: entities}.must(t)
-		if got := set.Decide(call("list", `{}`)); got.Allowed != want {
+		if got := set.Decide(t.Context(), call("list", `{}`)); got.Allowed != want {
 			t.Errorf("%s: %+v", condition, got)
 		}
-		if got := set.Decide(call("drop", `{}`)); got.Allowed && !strings.Contains(condition, "Server") {
+		if got := set.Decide(t.Context(), call("drop", `{}`)); got.Allowed && !strings.Contains(condition, "Server") {
 			t.Errorf("%s, of a tool in no group: %+v", condition, got)
 		}
 	}
@@ -289,7 +289,7 @@ func TestToolsHaveGroupsAndAttributesOfTheUsersOwn(t *testing.T) {
 func TestConditionsOfOnePolicyAreJoined(t *testing.T) {
 	set := source{policies: `permit(principal, action == MCP::Action::"list", resource) when { context.input has x } when { context.input.x == 1 } unless { context.input has y && context.input.y };`, tools: `{"tools":[{"name":"list","inputSchema":{"type":"object","properties":{"x":{"type":"integer"},"y":{"type":"boolean"}}}}]}`}.must(t)
 	for arguments, want := range map[string]bool{`{"x":1}`: true, `{"x":2}`: false, `{}`: false, `{"x":1,"y":true}`: false} {
-		if got := set.Decide(call("list", arguments)); got.Allowed != want {
+		if got := set.Decide(t.Context(), call("list", arguments)); got.Allowed != want {
 			t.Errorf("%s: %+v", arguments, got)
 		}
 	}

@@ -167,38 +167,6 @@ func hasFile(errs authconfig.Errors, file string) bool {
 	return slices.ContainsFunc(errs, func(e authconfig.Error) bool { return e.Path == file })
 }
 
-// Bounds of one *.cedar key: cedar-go's parser recurses without a bound of its
-// own, and a stack that overflows ends the process.
-const (
-	maxPolicyBytes = 128 << 10
-	maxPolicyDepth = 100
-)
-
-// checkPolicyText bounds a key before it is parsed.
-func checkPolicyText(text string) error {
-	if len(text) > maxPolicyBytes {
-		return fmt.Errorf("is longer than %d bytes; split it into several keys", maxPolicyBytes)
-	}
-	depth, inString, escaped := 0, false, false
-	for _, c := range []byte(text) {
-		switch {
-		case escaped:
-			escaped = false
-		case inString:
-			escaped, inString = c == '\\', c != '"'
-		case c == '"':
-			inString = true
-		case c == '(' || c == '[' || c == '{':
-			if depth++; depth > maxPolicyDepth {
-				return fmt.Errorf("is nested more than %d deep", maxPolicyDepth)
-			}
-		case c == ')' || c == ']' || c == '}':
-			depth = max(0, depth-1)
-		}
-	}
-	return nil
-}
-
 // maxPolicies bounds an auth-config's policies: validating them takes time that
 // grows with the square of their number.
 const maxPolicies = 1000
@@ -209,8 +177,8 @@ func parsePolicies(files []authconfig.PolicyFile) (policyList, authconfig.Errors
 	var errs authconfig.Errors
 	seen := map[cedar.PolicyID]bool{}
 	for _, file := range files {
-		if err := checkPolicyText(file.Text); err != nil {
-			errs.Addf(file.Name, "%v", err)
+		if at, err := checkPolicyText(file.Text); err != nil {
+			errs.AddAt(file.Name, at, "%v", err)
 			continue
 		}
 		parsed, err := cedar.NewPolicyListFromBytes(file.Name, []byte(file.Text))
@@ -270,6 +238,17 @@ func policyAST(p *cedar.Policy) *ast.Policy { return (*ast.Policy)(p.AST()) }
 // apply.
 func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []string, errs authconfig.Errors) {
 	m := &model{inputs: s.toolInputs(), own: own, claims: s.claims}
+	if size := m.size(); size*len(s.policies) > maxSchemaWork {
+		errs.Addf(
+			authconfig.FileConfig,
+			"there are too many policies (%d) for so many tools, arguments and claims (%d): to validate them would take "+
+				"too long; name fewer tools, or save fewer in %s",
+			len(s.policies),
+			size,
+			authconfig.FileTools,
+		)
+		return nil, errs
+	}
 	var validators []*validate.Validator
 	for _, principals := range [][]types.EntityType{principalTypes(config.Identity.Source), {typeUser, typeWorkload}} {
 		var resolved *resolved.Schema
@@ -294,7 +273,7 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []stri
 	}
 	finder := &deadFinder{
 		validator: validators[0], principals: principalTypes(config.Identity.Source),
-		actions: len(m.inputs) + builtInActions, left: maxProbes,
+		size: m.size(), left: maxProbeWork,
 	}
 	for _, p := range s.policies {
 		err := validatePolicy(validators[0], p)

@@ -17,17 +17,17 @@ import (
 const (
 	// maxProbedTools is for how many tools one policy is looked at.
 	maxProbedTools = 64
-	// maxProbes is how many conditions are checked for one auth-config, each once
-	// for every action that its scope holds.
-	maxProbes = 10_000
+	// maxProbeWork bounds the conditions that are checked for one auth-config, times the
+	// size of its schema: cedar-go looks at all of it for each.
+	maxProbeWork = 4_000_000
 )
 
 // deadFinder finds policies that can decide no request of an auth-config.
 type deadFinder struct {
 	validator  *validate.Validator
 	principals []types.EntityType
-	// actions are those of the schema; left counts down from maxProbes.
-	actions, left int
+	// size is that of the schema; left counts down from maxProbeWork.
+	size, left int
 }
 
 // neverApplies says why a policy can decide no request of this auth-config, or
@@ -162,14 +162,10 @@ func (f *deadFinder) isFalse(p *ast.Policy, tool *string) bool {
 		return false
 	}
 	probe := *p
-	cost := f.actions
-	if named, all := toolsInScope(p.Action); !all {
-		if cost = len(named); tool != nil {
-			probe.Action = ast.ScopeTypeEq{Entity: types.NewEntityUID(typeAction, types.String(*tool))}
-			cost = 1
-		}
+	if _, all := toolsInScope(p.Action); !all && tool != nil {
+		probe.Action = ast.ScopeTypeEq{Entity: types.NewEntityUID(typeAction, types.String(*tool))}
 	}
-	if f.left -= cost; f.left < 0 {
+	if f.left -= f.size; f.left < 0 {
 		return false
 	}
 	condition := overApproximated(joined(p), tool)

@@ -118,7 +118,7 @@ func TestNoPolicyThatAppliesIsEverCalledDead(t *testing.T) {
 			set.Declare(principal, claims)
 			request := call([]string{"a", "b", "c"}[r.IntN(3)], []string{`{}`, `{"x":1}`, `{"x":2,"hint":true}`}[r.IntN(3)])
 			request.Principal = principal
-			if set.Decide(request).Allowed {
+			if set.Decide(t.Context(), request).Allowed {
 				applied++
 				if isDead {
 					t.Fatalf("policy %d applies to %s(%s) and is called dead: %s\n%s", n, request.Name, request.Arguments, text, warnings)

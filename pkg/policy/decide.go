@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -51,8 +52,8 @@ type Decision struct {
 
 // Decide evaluates every policy. Forbid wins over permit, nothing is allowed by
 // default, and a forbid policy that fails to evaluate denies: cedar-go would
-// pass over it.
-func (s *Set) Decide(r Request) Decision {
+// pass over it. What takes too long, or whose caller is gone, is denied.
+func (s *Set) Decide(ctx context.Context, r Request) Decision {
 	if r.Action == CallTool && IsReservedTool(r.Name) {
 		return Decision{Reserved: true}
 	}
@@ -66,12 +67,16 @@ func (s *Set) Decide(r Request) Decision {
 			return m.denial()
 		}
 	}
-	decision, diagnostic := cedar.Authorize(t.policies, s.entities(&r, t), cedar.Request{
+	asked := &timely{policies: t.policies, begun: time.Now(), ctx: ctx}
+	decision, diagnostic := cedar.Authorize(asked, s.entities(&r, t), cedar.Request{
 		Principal: r.Principal.entity.UID,
 		Action:    t.action.UID,
 		Resource:  t.resource.UID,
 		Context:   s.context(&r, input),
 	})
+	if asked.late {
+		return Decision{Errors: []string{"the decision took too long"}}
+	}
 	return s.decision(decision, &diagnostic)
 }
 

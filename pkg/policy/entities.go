@@ -34,6 +34,11 @@ type ownAttribute struct {
 func parseEntities(text []byte) (types.EntityMap, ownTypes, authconfig.Errors) {
 	var errs authconfig.Errors
 	var entities types.EntityMap
+	bounds := jsonBounds{depth: maxEntityDepth, values: maxEntityValues, setWork: maxSetWork, noSetsIn: "parents"}
+	if err := bounds.check(text); err != nil {
+		errs.Addf(authconfig.FileEntities, "%v", err)
+		return nil, nil, errs
+	}
 	if err := json.Unmarshal(text, &entities); err != nil {
 		errs.Addf(authconfig.FileEntities, "is not a list of Cedar entities: %v", err)
 		return nil, nil, errs

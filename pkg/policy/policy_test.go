@@ -107,7 +107,7 @@ func TestConditionsSeeTheWholeRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := source{policies: "permit(principal, action == MCP::Action::\"list\", resource) when { " + c.condition + " };"}.must(t)
-			if got := set.Decide(call("list", c.arguments)); got.Allowed != c.want || len(got.Errors) > 0 {
+			if got := set.Decide(t.Context(), call("list", c.arguments)); got.Allowed != c.want || len(got.Errors) > 0 {
 				t.Errorf("%+v, want %t", got, c.want)
 			}
 		})
@@ -134,7 +134,7 @@ func TestDecisions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := source{policies: c.policies}.must(t)
-			got := set.Decide(call(c.tool, `{"a":"text"}`))
+			got := set.Decide(t.Context(), call(c.tool, `{"a":"text"}`))
 			if got.Allowed != c.want || strings.Join(got.Policies, " ") != c.ids {
 				t.Errorf("%+v", got)
 			}
@@ -146,7 +146,7 @@ func TestAForbidThatOverflowsDenies(t *testing.T) {
 	set := source{policies: `
 permit(principal, action, resource);
 @id("f") forbid(principal, action == MCP::Action::"list", resource) when { context.input has limit && context.input.limit * 2 > 10 };`, tools: toolsJSON}.must(t)
-	got := set.Decide(call("list", `{"region":"x","limit":9223372036854775807}`))
+	got := set.Decide(t.Context(), call("list", `{"region":"x","limit":9223372036854775807}`))
 	if got.Allowed || len(got.Errors) != 1 || strings.Join(got.Policies, " ") != "f" {
 		t.Errorf("%+v", got)
 	}
@@ -155,11 +155,11 @@ permit(principal, action, resource);
 func TestWorkloads(t *testing.T) {
 	set := source{workload: true, policies: `permit(principal == MCP::Workload::"system:serviceaccount:agents:demo", action, resource) when { principal.namespace == "agents" && principal.serviceAccount == "demo" };`}.must(t)
 	request := call("list", `{}`)
-	if set.Decide(request).Allowed {
+	if set.Decide(t.Context(), request).Allowed {
 		t.Error("a user passes for a workload")
 	}
 	request.Principal = policy.NewWorkload("agents", "demo", nil, nil)
-	if got := set.Decide(request); !got.Allowed {
+	if got := set.Decide(t.Context(), request); !got.Allowed {
 		t.Errorf("%+v", got)
 	}
 }
@@ -186,11 +186,11 @@ forbid(principal, action == MCP::Action::"list", resource) when { context.input 
 		`{"region":"us","any":[1,"x"],"undeclared":1}`: true,
 		`{"region":["eu"]}`:                            false,
 	} {
-		if got := set.Decide(call("list", arguments)); got.Allowed != want {
+		if got := set.Decide(t.Context(), call("list", arguments)); got.Allowed != want {
 			t.Errorf("%s: %+v, want %t", arguments, got, want)
 		}
 	}
-	if got := set.Decide(call("drop", `{}`)); got.Allowed {
+	if got := set.Decide(t.Context(), call("drop", `{}`)); got.Allowed {
 		t.Errorf("the hints of another tool: %+v", got)
 	}
 }
@@ -203,7 +203,7 @@ forbid(principal in MCP::Group::"employees", action, resource) unless { MCP::Gro
 {"uid":{"type":"MCP::Group","id":"readers"},"attrs":{"cleared":true},"parents":[{"type":"MCP::Group","id":"employees"},{"type":"Acme::Unit","id":"emea"}]},
 {"uid":{"type":"MCP::Group","id":"employees"},"attrs":{"cleared":false},"parents":[]},
 {"uid":{"type":"Acme::Unit","id":"emea"},"attrs":{"name":"EMEA"},"parents":[]}]`}.must(t)
-	if got := set.Decide(call("list", `{}`)); !got.Allowed {
+	if got := set.Decide(t.Context(), call("list", `{}`)); !got.Allowed {
 		t.Errorf("%+v", got)
 	}
 }
@@ -290,7 +290,7 @@ func TestManyTargetsDoNotChangeDecisions(t *testing.T) {
 	set := source{policies: `permit(principal, action in MCP::Action::"CallTool", resource) when { resource.name like "tool-*" };`}.must(t)
 	for i := range 5000 {
 		name := fmt.Sprintf("tool-%d", i)
-		if !set.Decide(call(name, `{}`)).Allowed || set.Decide(call("x"+name, `{}`)).Allowed {
+		if !set.Decide(t.Context(), call(name, `{}`)).Allowed || set.Decide(t.Context(), call("x"+name, `{}`)).Allowed {
 			t.Fatal(name)
 		}
 	}
@@ -303,9 +303,9 @@ func FuzzArguments(f *testing.F) {
 	if len(errs) > 0 {
 		f.Fatal(errs)
 	}
-	f.Fuzz(func(_ *testing.T, arguments string) {
-		set.Decide(call("list", arguments))
-		set.Decide(call("free", arguments))
+	f.Fuzz(func(t *testing.T, arguments string) {
+		set.Decide(t.Context(), call("list", arguments))
+		set.Decide(t.Context(), call("free", arguments))
 	})
 }
 
@@ -319,7 +319,7 @@ func TestHostileConfigsAreErrorsAndNoCrashes(t *testing.T) {
 		"tags of two types":         {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{},"parents":[],"tags":{"x":"a","y":1}}]`}, "entities.json:"},
 		"a set of two types":        {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{"x":["a",1]},"parents":[]}]`}, "entities.json:"},
 		"a parent of no known type": {source{policies: allow, entities: `[{"uid":{"type":"MCP::Group","id":"a"},"attrs":{},"parents":[{"type":"X","id":"x"}]}]`}, "entities.json:"},
-		"many brackets":             {source{policies: strings.Repeat("(", 100_000)}, "p.cedar: is nested more than"},
+		"many brackets":             {source{policies: strings.Repeat("(", 100_000)}, "p.cedar: 1:102: is nested more than"},
 		"a very long file":          {source{policies: allow + strings.Repeat(" ", 200_000)}, "p.cedar: is longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -344,7 +344,7 @@ forbid(principal, action == MCP::Action::"t", resource) when { context.input has
 		`{"n":21}`: true, `{"n":22}`: false, `{"n":22.0}`: false, `{"n":22.4}`: false, `{"n":1e30}`: false,
 		`{"f":1.5}`: true, `{"f":1.50001}`: true, `{"f":"x"}`: true, `{"r":"us"}`: true, `{"r":null}`: true, `{"r":["eu"]}`: false, `{"e":"a"}`: true, `{"e":"b"}`: false,
 	} {
-		if got := set.Decide(call("t", arguments)); got.Allowed != want {
+		if got := set.Decide(t.Context(), call("t", arguments)); got.Allowed != want {
 			t.Errorf("%s: %+v, want %t", arguments, got, want)
 		}
 	}

@@ -107,3 +107,19 @@ func (m *model) schema() (*resolved.Schema, error) {
 	}
 	return result, nil
 }
+
+// contextSize is about how many attributes the context of an action has beside its
+// arguments and the claims.
+const contextSize = 16
+
+// size is about how many types the schema has.
+func (m *model) size() int {
+	size := builtInActions * contextSize
+	for _, input := range m.inputs {
+		size += contextSize + len(m.claims) + input.size()
+	}
+	for _, own := range m.own {
+		size += 1 + len(own.attributes)
+	}
+	return size
+}

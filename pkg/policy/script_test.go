@@ -75,7 +75,7 @@ func TestPoliciesOnScripts(t *testing.T) {
 			}
 			var allows []string
 			for script, code := range scripts {
-				if set.Decide(scriptCall(code)).Allowed {
+				if set.Decide(t.Context(), scriptCall(code)).Allowed {
 					allows = append(allows, script)
 				}
 			}
@@ -92,7 +92,7 @@ func TestPoliciesOnScripts(t *testing.T) {
 
 func TestToolsWithoutAScriptHaveNoContextOfAWS(t *testing.T) {
 	set := source{policies: `permit(principal, action, resource) unless { context has aws };`}.must(t)
-	if !set.Decide(call("list", `{}`)).Allowed || set.Decide(scriptCall("1")).Allowed {
+	if !set.Decide(t.Context(), call("list", `{}`)).Allowed || set.Decide(t.Context(), scriptCall("1")).Allowed {
 		t.Error("context has aws is not what tells scripts")
 	}
 }
@@ -151,7 +151,7 @@ func TestAnUnknownRegionPassesNoRuleThatExcludesOne(t *testing.T) {
 		"a forbid for somebody else's scripts": {permitScripts + ` forbid(principal == MCP::User::"bob", action, resource) when { context has aws && context.aws.regions.contains("us-west-2") };`, "any region", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := (source{policies: c.policies}).must(t).Decide(scriptCall(scripts[c.script])); got.Allowed != c.want {
+			if got := (source{policies: c.policies}).must(t).Decide(t.Context(), scriptCall(scripts[c.script])); got.Allowed != c.want {
 				t.Errorf("%+v", got)
 			}
 		})

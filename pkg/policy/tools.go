@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -94,6 +95,18 @@ func (t *argumentType) schemaType() (schemaast.IsType, bool) {
 	return nil, false
 }
 
+// size is how many types it is made of.
+func (t *argumentType) size() int {
+	if t == nil {
+		return 0
+	}
+	size := 1 + t.element.size()
+	for _, property := range t.properties {
+		size += property.size()
+	}
+	return size
+}
+
 func (t *argumentType) recordType() schemaast.RecordType {
 	record := schemaast.RecordType{}
 	if t == nil {
@@ -136,9 +149,18 @@ type jsonSchema struct {
 // answer.
 func parseTools(text []byte) (map[string]*savedTool, authconfig.Errors) {
 	var errs authconfig.Errors
+	bounds := jsonBounds{depth: maxSchemaDepth, values: math.MaxInt, setWork: math.MaxInt64}
+	if err := bounds.check(text); err != nil {
+		errs.Addf(authconfig.FileTools, "%v", err)
+		return nil, errs
+	}
 	list, err := readToolList(text)
 	if err != nil {
 		errs.Addf(authconfig.FileTools, "is not a tools/list result: %v", err)
+		return nil, errs
+	}
+	if len(list.Tools) > maxTools {
+		errs.Addf(authconfig.FileTools, "has more than %d tools: save those that policies are about", maxTools)
 		return nil, errs
 	}
 	if list.Tools == nil {
