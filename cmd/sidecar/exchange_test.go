@@ -89,7 +89,7 @@ func TestAnExchangeThatCouldNeverWorkIsRefusedAtStart(t *testing.T) {
 		"a secret in place of a key": {credential, "is no private key"},
 	} {
 		_, stderr, code := run(t, "", "proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--exchange-credential", c.file)
-		if code != 1 || !strings.Contains(stderr, "the credential for the exchange: ") || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "s3cret") {
+		if code != 1 || !strings.Contains(stderr, "identity.oidc.exchange: --exchange-credential: ") || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "s3cret") {
 			t.Errorf("%s: exit %d, %s", name, code, stderr)
 		}
 	}

@@ -190,7 +190,7 @@ func explainCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		Long: "Tell which role a token gets, which policies decide on a tool, and why.\n\n" +
 			"The exit code is 0 when the token is accepted and the tool allowed, 3 when the tool is denied,\n" +
-			"4 when the token is refused or has no role, 2 when nobody can tell.",
+			"4 when the token is refused, has no role, or is none that AWS is set up for, 2 when nobody can tell.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			answer, err := runExplain(c, &o)
 			if err != nil {
@@ -250,8 +250,13 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid auth-config:\n%w", err)
 	}
-	if o.exchange && config.Identity.OIDC.Exchange == nil {
-		return nil, errors.New("--exchange: the auth-config has no identity.oidc.exchange")
+	if o.exchange {
+		if config.Identity.OIDC.Exchange == nil {
+			return nil, errors.New("--exchange: the auth-config has no identity.oidc.exchange")
+		}
+		if err := tokenexchange.CheckFiles(config.Identity.OIDC.Exchange, o.files); err != nil {
+			return nil, err
+		}
 	}
 	for _, warning := range config.Warnings {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)

@@ -10,7 +10,8 @@ import (
 
 func TestCallersReachAWSAsThemselvesAndTheirTokensAloneDoNot(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) *provider{
-		"Dex, secret in the header": ofDex,
+		"Dex, secret in the header": func(t *testing.T) *provider { return ofDex(t, "basic") },
+		"Dex, secret in the form":   func(t *testing.T) *provider { return ofDex(t, "post") },
 		"zitadel/oidc, secret in the header": func(t *testing.T) *provider {
 			return ofZitadelBySecret(t, oidc.AuthMethodBasic, "basic")
 		},

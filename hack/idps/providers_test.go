@@ -50,7 +50,7 @@ func login(t *testing.T) *standin.Issuer {
 
 // ofDex logs in elsewhere: Dex has no users of its own in an exchange. It changes sub, so
 // that the address is what shows that both tokens are about one caller.
-func ofDex(t *testing.T) *provider {
+func ofDex(t *testing.T, method string) *provider {
 	t.Helper()
 	users := login(t)
 	issuer, serve := served(t)
@@ -71,7 +71,7 @@ func ofDex(t *testing.T) *provider {
 		issuer: users.URL, exchangedIssuer: issuer, audience: "sts.amazonaws.com", party: "countersign", nameClaim: "sub",
 		exchange: fmt.Sprintf(`{issuer: %q, subjectTokenType: idToken, sendAudience: false, subjectClaim: email, `+
 			`scope: "openid email audience:server:client_id:sts.amazonaws.com", parameters: {connector_id: login}, `+
-			`client: {id: countersign}}`, issuer),
+			`client: {id: countersign, secretMethod: %s}}`, issuer, method),
 		credential: []byte("dex-secret"),
 		token: func(_ *testing.T, user string) string {
 			return users.Token(map[string]any{

@@ -206,6 +206,29 @@ func (v *validator) exchange(path string, wire *wireExchange, oidc *OIDC) *Excha
 			clip(e.Audience),
 		)
 	}
+	if e.Issuer == oidc.Issuer && e.AuthorizedParty != "" && slices.Contains(oidc.Audiences, e.AuthorizedParty) {
+		field := path + ".authorizedParty"
+		if wire.AuthorizedParty == "" {
+			field = path + ".client.id"
+		}
+		v.failf(
+			field,
+			"%q is an audience of callers' tokens too, and AWS takes aud where a token has no azp: what an agent holds "+
+				"would open AWS STS; give the sidecar a client of its own",
+			clip(e.AuthorizedParty),
+		)
+	}
+	if strings.EqualFold(e.AuthorizedParty, authorizedPartyNone) {
+		v.failf(path+".authorizedParty", "%q would be a client's name; write none", e.AuthorizedParty)
+	}
+	for field, value := range map[string]string{
+		".audience": wire.Audience, ".authorizedParty": wire.AuthorizedParty, ".client.id": wire.Client.ID,
+		".client.audience": wire.Client.Audience,
+	} {
+		if value != strings.TrimSpace(value) {
+			v.failf(path+field, "%q begins or ends with white space", clip(value))
+		}
+	}
 	if wire.Resource != "" && !isAbsoluteURI(wire.Resource) {
 		v.failf(path+".resource", "%q is not an absolute URI without a fragment (RFC 8707, section 2)",
 			clip(wire.Resource))
@@ -239,17 +262,35 @@ func (v *validator) exchangeClient(path string, wire *wireExchangeClient, e *Exc
 	if wire.SecretMethod != "" && c.Authentication != ClientSecret {
 		v.failf(path+".secretMethod", "is for authentication secret")
 	}
+	if c.Authentication == ClientServiceAccount && isAPIServer(c.Audience) {
+		v.failf(
+			path+".audience",
+			"%q is the API server's: every container's own service-account token has it",
+			clip(c.Audience),
+		)
+	}
 	ref := path + ".secretRef"
 	switch {
 	case c.SecretRef == SecretRef{}:
 	case c.Authentication == ClientServiceAccount:
 		v.failf(ref, "is not used with authentication serviceAccount")
+	case c.SecretRef.Name == "":
+		v.failf(ref+".name", "is required: which Secret has the key %q", clip(c.SecretRef.Key))
+	case c.SecretRef.Key == "":
+		v.failf(ref+".key", "is required: which key of the Secret %q", clip(c.SecretRef.Name))
 	case !isObjectName(c.SecretRef.Name):
 		v.failf(ref+".name", "%q is not the name of a Secret", clip(c.SecretRef.Name))
-	case !secretKeyForm.MatchString(c.SecretRef.Key):
+	case !secretKeyForm.MatchString(c.SecretRef.Key) || strings.HasPrefix(c.SecretRef.Key, ".."):
 		v.failf(ref+".key", "%q is not a key of a Secret", clip(c.SecretRef.Key))
 	}
 	return c
+}
+
+// isAPIServer reports whether an audience is the usual one of a cluster's API server,
+// which a service-account token has that names none.
+func isAPIServer(audience string) bool {
+	host := strings.TrimSuffix(strings.TrimPrefix(audience, "https://"), "/")
+	return host == "kubernetes.default.svc" || strings.HasPrefix(host, "kubernetes.default.svc.")
 }
 
 // tokenType gives the URI of a short name; a URI stays what it is.

@@ -19,6 +19,9 @@ func (v *validator) identity(path string, wire *wireIdentity) {
 	case c.Source == SourceBearer:
 		v.failf(path+".oidc", "is required with source bearer")
 	}
+	if c.Source == SourceServiceAccount && c.OIDC.Exchange != nil {
+		v.failf(path+".oidc.exchange", "works with source bearer: the Pod's own token goes to AWS STS as it is")
+	}
 	account := wire.ServiceAccount
 	if account == nil {
 		account = &wireServiceAccount{}

@@ -48,7 +48,7 @@ spec:
 			}
 			for _, warning := range c.Warnings {
 				// Where the issuer is one for all, and sets no azp, it says so itself.
-				if !strings.Contains(warning, "authorizedParty is none") {
+				if !strings.Contains(warning, "has no authorizedParty") {
 					t.Errorf("%s: %s", name, warning)
 				}
 			}

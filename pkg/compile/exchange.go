@@ -10,6 +10,11 @@ import (
 const WithoutExchange = "identity.oidc.exchange is not set: AWS STS takes the very tokens that agents hold, so an " +
 	"agent can assume these roles without the sidecar, past every policy and session policy"
 
+// WithoutSecret says what follows where no Secret is named for an exchange that needs
+// one.
+const WithoutSecret = "identity.oidc.exchange.client.secretRef is not set: no Pod can be injected with this auth-config; " +
+	"a sidecar that is run otherwise has --exchange-credential"
+
 // exchangeWarnings tell what an exchange leaves open, or its absence.
 func exchangeWarnings(config *authconfig.Config) []string {
 	if config.Identity.Source != authconfig.SourceBearer {
@@ -29,12 +34,8 @@ func exchangeWarnings(config *authconfig.Config) []string {
 		warnings = append(warnings, "identity.oidc.authorizedParties is not used with an exchange: exchange."+
 			"authorizedParty is what AWS may see")
 	}
-	if e.UsesSecret() && e.Client.SecretRef.Name == "" {
-		warnings = append(warnings, "identity.oidc.exchange.client.secretRef is not set: no Pod can be injected with "+
-			"this auth-config; a sidecar that is run otherwise needs --exchange-credential")
-	}
 	if e.Issuer == oidc.Issuer && e.AuthorizedParty == "" {
-		warnings = append(warnings, "identity.oidc.exchange.authorizedParty is none: whoever can get a token for "+
+		warnings = append(warnings, "identity.oidc.exchange has no authorizedParty, and no client.id in its place: whoever can get a token for "+
 			"audience "+strings.TrimSpace(e.Audience)+" from this issuer, with whatever client, opens AWS STS")
 	}
 	return warnings

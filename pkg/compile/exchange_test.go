@@ -27,8 +27,8 @@ spec:
 		"the service account":       {"{source: serviceAccount}", nil},
 		"an exchange":               {oidc + ", exchange: {client: {" + mounted + "}}}}", nil},
 		"nothing shows the subject": {oidc + ", exchange: {subjectClaim: '', client: {" + mounted + "}}}}", []string{"subjectClaim is empty"}},
-		"no Secret to mount":        {oidc + ", exchange: {client: {id: c}}}}", []string{"secretRef is not set"}},
-		"any client will do":        {oidc + ", exchange: {authorizedParty: none, client: {" + mounted + "}}}}", []string{"authorizedParty is none"}},
+		"no Secret to mount":        {oidc + ", exchange: {client: {id: c}}}}", nil},
+		"any client will do":        {oidc + ", exchange: {authorizedParty: none, client: {" + mounted + "}}}}", []string{"has no authorizedParty"}},
 		"parties that nobody reads": {oidc + ", authorizedParties: [x], exchange: {client: {" + mounted + "}}}}", []string{"authorizedParties is not used"}},
 	} {
 		compiled, err := Files(authconfig.Files{"auth-config.yaml": strings.Replace(config, "IDENTITY", c.identity, 1)}, policy.Pod{})

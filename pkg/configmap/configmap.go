@@ -79,5 +79,8 @@ func Warnings(config *compile.Compiled) []string {
 	if config.Authorization == nil {
 		warnings = append(warnings, authorize.EveryToolAllowed)
 	}
+	if e := config.Identity.OIDC.Exchange; e.UsesSecret() && e.Client.SecretRef.Name == "" {
+		warnings = append(warnings, compile.WithoutSecret)
+	}
 	return warnings
 }

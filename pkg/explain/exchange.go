@@ -24,6 +24,8 @@ type Exchange struct {
 	Refusal string `json:"refusal,omitempty"`
 	// Unknown is set when nobody can tell now: the identity provider cannot be reached.
 	Unknown bool `json:"unknown,omitzero"`
+	// Needed is set where what follows depends on the new token, which is not there.
+	Needed bool `json:"needed,omitzero"`
 	// Claims are those of the new token.
 	Claims map[string]any `json:"claims,omitempty"`
 }
@@ -59,7 +61,12 @@ func (a *Answer) explainExchange(
 	exchanged := identity.ExchangedVerifier(ctx, oidc, verifier, q.Client)
 	client := tokenexchange.New(oidc, exchanged, q.Client, q.Files, nil)
 	a.Exchange = &Exchange{Request: client.Request()}
+	if err := client.Accepts(caller); err != nil {
+		a.Exchange.Refusal, _ = exchangeRefusal(err)
+		return nil
+	}
 	if !q.Exchange || !a.Accepted {
+		a.Exchange.Needed = a.Accepted && q.Config.NeedsActor(caller)
 		return nil
 	}
 	token, err := client.Exchange(ctx, caller)
@@ -114,11 +121,13 @@ func (a *Answer) IsRefused() bool {
 }
 
 // IsUnknown reports whether nobody can tell now.
-func (a *Answer) IsUnknown() bool { return a.Unknown || a.Exchange != nil && a.Exchange.Unknown }
+func (a *Answer) IsUnknown() bool {
+	return a.Unknown || a.Exchange != nil && (a.Exchange.Unknown || a.Exchange.Needed)
+}
 
 type lineWriter func(name, format string, args ...any)
 
-func (e *Exchange) write(line lineWriter, before map[string]any) error {
+func (e *Exchange) write(line lineWriter, before map[string]any, accepted bool) error {
 	if e == nil {
 		return nil
 	}
@@ -130,6 +139,10 @@ func (e *Exchange) write(line lineWriter, before map[string]any) error {
 	switch {
 	case e.Refusal != "":
 		line("", "REFUSED, %s", e.Refusal)
+	case e.Needed:
+		line("", "not sent, and what follows depends on the actor that the new token names: --exchange sends it")
+	case !e.Done && !accepted:
+		line("", "not sent: the token is refused")
 	case !e.Done:
 		line("", "not sent: --exchange sends it")
 	default:

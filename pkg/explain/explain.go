@@ -64,6 +64,8 @@ type Answer struct {
 	RoleReason  string    `json:"roleReason,omitempty"`
 	SessionName string    `json:"sessionName,omitempty"`
 	Principal   string    `json:"principal,omitempty"`
+	// Actor is context.actor of policies.
+	Actor string `json:"actor,omitempty"`
 
 	Decision *Decision `json:"decision,omitempty"`
 }
@@ -169,7 +171,8 @@ func (a *Answer) explainRole(
 		a.RoleReason = fmt.Sprintf("spec.awsSts.roleMappings[%d] is the first that matches", selection.Mapping)
 	}
 	a.Role, a.SessionName = selection.Role.String(), selection.SessionName
-	a.Principal = config.Principal(caller, act).UID()
+	principal := config.Principal(caller, act)
+	a.Principal, a.Actor = principal.UID(), principal.Actor()
 	return selection
 }
 

@@ -39,7 +39,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 		}
 		line(map[bool]string{true: "Claims"}[i == 0], "%s = %s", name, value)
 	}
-	if err := a.Exchange.write(line, a.Claims); err != nil {
+	if err := a.Exchange.write(line, a.Claims, a.Accepted); err != nil {
 		return err
 	}
 	a.AWS.write(line)
@@ -57,6 +57,9 @@ func (a *Answer) WriteText(w io.Writer) error {
 		line("Role", "%s (%s)", a.Role, a.RoleReason)
 		line("Session", "%s", a.SessionName)
 		line("Principal", "%s", a.Principal)
+		if a.Actor != "" {
+			line("Actor", "%s", a.Actor)
+		}
 	} else if a.RoleReason != "" {
 		line("Role", "none, %s", a.RoleReason)
 	}

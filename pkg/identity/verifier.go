@@ -21,13 +21,20 @@ type Rules struct {
 	// defaults to aud.
 	Audiences     []string
 	AudienceClaim string
-	ClockSkew     time.Duration
+	// WithoutAudience goes on in the sentence for a token without aud.
+	WithoutAudience string
+	ClockSkew       time.Duration
 }
 
 // CallerRules are those for the tokens of callers.
 func CallerRules(config *authconfig.OIDC) Rules {
+	without := ", and AWS STS takes no token without one"
+	if config.Exchange != nil {
+		without = "; oidc.audienceClaim names another claim to read, such as client_id"
+	}
 	return Rules{
-		Issuer: config.Issuer, JWKSURL: config.JWKSURL, Audiences: config.Audiences,
+		WithoutAudience: without,
+		Issuer:          config.Issuer, JWKSURL: config.JWKSURL, Audiences: config.Audiences,
 		AudienceClaim: config.AudienceClaim, ClockSkew: config.ClockSkew,
 	}
 }
@@ -153,7 +160,7 @@ func (v *Verifier) checkAudience(claims map[string]any) error {
 		description := "the token has no " + name
 		if name == claimAudience {
 			// Cognito's access tokens are such.
-			description += ", and AWS STS takes no token without one"
+			description += v.rules.WithoutAudience
 		}
 		return &TokenError{Description: description}
 	}

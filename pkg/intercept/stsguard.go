@@ -39,8 +39,10 @@ type stsAddresses struct {
 }
 
 const (
-	// stsAddressLife is how long addresses are believed: AWS's names live 60 seconds.
+	// stsAddressLife is how long addresses are believed while they are asked for again:
+	// AWS's names live 60 seconds. After stsAddressMost a connection waits for that.
 	stsAddressLife = time.Minute
+	stsAddressMost = 5 * time.Minute
 	// stsResolveTime bounds one resolution of all names, stsResolvers how many are asked
 	// for at once, and maxSTSAddresses what is kept.
 	stsResolveTime  = 5 * time.Second
@@ -101,14 +103,14 @@ func (g *STSGuard) denies(ctx context.Context, serverName string, to netip.AddrP
 
 var tellOfSTS = rate.Sometimes{First: 10, Interval: time.Second}
 
-// isSTS reports whether the address is one of STS's. Where no name was said it waits
-// until addresses are known, and takes every address for one of STS's while none is: a
-// client that hides where it goes is not given the benefit of the doubt.
+// isSTS reports whether the address is one of STS's. It waits until addresses are known
+// that are not too old. While none is, it takes every address for one of STS's where no
+// name was said: a client that hides where it goes is not given the benefit of the doubt.
 func (g *STSGuard) isSTS(ctx context.Context, address netip.Addr, nameless bool) bool {
 	known := g.addresses.Load()
 	if known == nil || time.Since(known.at) > stsAddressLife {
 		done := g.resolve() //nolint:contextcheck // it serves others too, and outlives who began it
-		if nameless {
+		if known == nil || time.Since(known.at) > stsAddressMost {
 			select {
 			case <-done:
 			case <-ctx.Done():

@@ -117,9 +117,12 @@ func TestAForeignNameDoesNotHideAnAddressOfSTS(t *testing.T) {
 	guard.lookup = func(context.Context, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 	}
-	<-guard.resolve()
-	if reaches(guardedBed(t, guard)(), "example.com", 0) {
-		t.Error("a connection to STS with another server name was passed on")
+	dial := guardedBed(t, guard)
+	// The first one, too.
+	for range 2 {
+		if reaches(dial(), "example.com", 0) {
+			t.Error("a connection to STS with another server name was passed on")
+		}
 	}
 }
 

@@ -126,8 +126,6 @@ func (s *Store) note(err error) {
 }
 
 var (
-	errNoCredential = errors.New("identity.oidc.exchange needs --exchange-credential: the file with the client's " +
-		"secret, private key or service-account token")
 	errPoliciesGone = errors.New(
 		"refused: all policies are gone but there was no authorization block to remove; every tool would be allowed",
 	)
@@ -159,7 +157,7 @@ func (s *Store) load(files authconfig.Files) error {
 		return errReachable
 	}
 	if err := s.options.checkExchangeCredential(config.Config); err != nil && old == nil {
-		return fmt.Errorf("the credential for the exchange: %w", err)
+		return fmt.Errorf("identity.oidc.exchange: %w", err)
 	}
 	next, err := newSnapshot(s.background, config, old, &s.options)
 	if err != nil {
@@ -183,7 +181,8 @@ func (s *Store) load(files authconfig.Files) error {
 // changesRendered refuses a change of what was rendered into the Pod when it was
 // made: no reload can change that.
 func (s *Store) changesRendered(old, next *authconfig.Config) error {
-	const sentence = "refused: %s cannot change while the sidecar runs; a new Pod is needed"
+	const sentence = "refused: %s cannot change while the sidecar runs; a new Pod is needed (a restart, where it is no " +
+		"injected Pod's)"
 	before, after := renderedOf(old), renderedOf(next)
 	switch {
 	case before.Source != after.Source:

@@ -21,10 +21,7 @@ func (o *Options) checkExchangeCredential(config *authconfig.Config) error {
 	if config.Identity.Source != authconfig.SourceBearer || config.Identity.OIDC.Exchange == nil {
 		return nil
 	}
-	if o.ExchangeCredential == "" {
-		return errNoCredential
-	}
-	return tokenexchange.CheckCredential(&config.Identity.OIDC.Exchange.Client, o.ExchangeCredential)
+	return tokenexchange.CheckFiles(config.Identity.OIDC.Exchange, o.ExchangeFiles())
 }
 
 // Exchange implements credentials.Exchanger with the roots of the auth-config

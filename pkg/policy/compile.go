@@ -241,8 +241,8 @@ func (s *Set) validate(config *authconfig.Config, own ownTypes) (warnings []stri
 	if size := m.size(); size*len(s.policies) > maxSchemaWork {
 		errs.Addf(
 			authconfig.FileConfig,
-			"there are too many policies (%d) for so many tools, arguments and claims (%d): to validate them would take "+
-				"too long; name fewer tools, or save fewer in %s",
+			"there are too many policies (%d) for so many tools, arguments and claims (%d): to validate them would "+
+				"take too long; name fewer tools, or save fewer in %s",
 			len(s.policies),
 			size,
 			authconfig.FileTools,

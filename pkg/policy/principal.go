@@ -20,6 +20,9 @@ type Principal struct {
 	actor string
 }
 
+// Actor is context.actor, empty for none.
+func (p *Principal) Actor() string { return p.actor }
+
 // contextActor is the part of context that says who acts for the caller. It is absent
 // where no token names anybody.
 const contextActor = "actor"

@@ -119,6 +119,9 @@ func New(
 // is there with some life left. It goes on when who asked is gone. The error is an
 // *Error.
 func (c *Client) Exchange(ctx context.Context, caller *identity.Caller) (*Token, error) {
+	if err := c.Accepts(caller); err != nil {
+		return nil, err
+	}
 	digest := caller.Token.Digest()
 	if token := c.kept.get(digest); token != nil {
 		return token, nil
@@ -137,6 +140,16 @@ func (c *Client) Exchange(ctx context.Context, caller *identity.Caller) (*Token,
 	case <-ctx.Done():
 		return nil, &Error{Kind: KindUnavailable, cause: "the request ended before the exchange did"}
 	}
+}
+
+// Accepts fails for a caller whose own token AWS STS takes, as where the agent logs in
+// with the sidecar's client: azp is then the authorized party. The error is an *Error.
+func (c *Client) Accepts(caller *identity.Caller) error {
+	if caller.Issuer != c.config.Issuer || identity.CheckAWSAudience(caller.Claims, c.wanted) != nil {
+		return nil
+	}
+	return &Error{Kind: KindMisconfigured, cause: "the caller's own token is one that AWS STS takes: its azp, or its " +
+		"aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client of its own"}
 }
 
 // Drop forgets a token that STS does not take, unless another has come in its place.
@@ -179,13 +192,6 @@ func (c *Client) exchange(ctx context.Context, caller *identity.Caller) (*Token,
 
 // ask exchanges the token and checks what comes back.
 func (c *Client) ask(ctx context.Context, caller *identity.Caller) (*Token, *Error) {
-	if caller.Issuer == c.config.Issuer && identity.CheckAWSAudience(caller.Claims, c.wanted) == nil {
-		// As where the agent logs in with the sidecar's client: azp is then the
-		// authorized party.
-		return nil, &Error{Kind: KindMisconfigured, cause: "the caller's own token is one that AWS STS takes: its " +
-			"azp, or its aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client " +
-			"of its own"}
-	}
 	location, err := c.endpoint.url(ctx)
 	if err != nil {
 		return nil, &Error{Kind: KindUnavailable, cause: "the token endpoint is not known: " + err.Error()}

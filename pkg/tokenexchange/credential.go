@@ -75,17 +75,17 @@ func (c *Client) addActor(form url.Values) *Error {
 // readCredential reads a file without the line end that editors leave.
 func readCredential(path string) ([]byte, error) {
 	if path == "" {
-		return nil, errors.New("no file is given for it (--exchange-credential)")
+		return nil, errors.New("no file is given")
 	}
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, fmt.Errorf("read: %w", err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxCredential+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read: %w", err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	case len(text) > maxCredential:
 		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxCredential)
 	}
@@ -96,15 +96,24 @@ func readCredential(path string) ([]byte, error) {
 	return []byte(trimmed), nil
 }
 
-// CheckCredential reports whether the file holds what the client authenticates with,
-// as far as can be told without the identity provider.
-func CheckCredential(client *authconfig.ExchangeClient, path string) error {
-	text, err := readCredential(path)
-	if err != nil || client.Authentication != authconfig.ClientPrivateKeyJWT {
-		return err
+// CheckFiles reports whether the files hold what the exchange needs, as far as can be
+// told without the identity provider.
+func CheckFiles(exchange *authconfig.Exchange, files Files) error {
+	text, err := readCredential(files.Credential)
+	if err != nil {
+		return fmt.Errorf("--exchange-credential: %w", err)
 	}
-	_, err = signAssertion(text, client, time.Now())
-	return err
+	if exchange.Client.Authentication == authconfig.ClientPrivateKeyJWT {
+		if _, err := signAssertion(text, &exchange.Client, time.Now()); err != nil {
+			return fmt.Errorf("--exchange-credential: %s %w", files.Credential, err)
+		}
+	}
+	if exchange.Actor == authconfig.ActorServiceAccount {
+		if _, err := readCredential(files.Actor); err != nil {
+			return fmt.Errorf("--service-account-token, for exchange.actor: %w", err)
+		}
+	}
+	return nil
 }
 
 // signAssertion makes the JWT of RFC 7523, section 2.2 and 3.

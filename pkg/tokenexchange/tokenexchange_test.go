@@ -263,13 +263,20 @@ func TestACredentialThatCannotWorkIsSaidAtStart(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := CheckCredential(c.client, path)
+		err := CheckFiles(&authconfig.Exchange{Client: *c.client}, Files{Credential: path})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if err := CheckCredential(bySecret, "/nonexistent"); err == nil {
-		t.Error("a file that is not there")
+	good := filepath.Join(t.TempDir(), "credential")
+	if err := os.WriteFile(good, []byte("s3cret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	acting := &authconfig.Exchange{Client: *bySecret, Actor: authconfig.ActorServiceAccount}
+	for _, files := range []Files{{Credential: "/nonexistent"}, {Credential: good}, {Credential: good, Actor: "/nonexistent"}} {
+		if err := CheckFiles(acting, files); err == nil {
+			t.Errorf("%+v: a file is missing", files)
+		}
 	}
 }
 
