@@ -72,13 +72,14 @@ type oauthError struct {
 
 // serveToken is the token endpoint: RFC 8693 and RFC 7523.
 func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
-	if fault, fails := i.TokenFaults.next(r); fails {
-		i.writeTokenFault(w, fault)
-		return
-	}
+	// Read first: only then net/http notices a client that goes away.
 	r.Body = http.MaxBytesReader(w, r.Body, 128<<10)
 	if err := r.ParseForm(); err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request"})
+		return
+	}
+	if fault, fails := i.TokenFaults.next(r); fails {
+		i.writeTokenFault(w, fault)
 		return
 	}
 	i.mu.Lock()

@@ -165,6 +165,9 @@ var tokenTypes = map[string]string{
 	"jwt":         tokenTypePrefix + "jwt",
 }
 
+// notAboutCaller are claims that are equal in tokens of different people.
+var notAboutCaller = []string{"iss", "aud", "azp", "exp", "iat", "nbf", "scope", "scp", "client_id", "act"}
+
 // ownParameters are form fields that the exchange itself sets.
 var ownParameters = []string{
 	"grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "resource", "scope",
@@ -217,6 +220,9 @@ func (v *validator) exchange(path string, wire *wireExchange, oidc *OIDC) *Excha
 				"would open AWS STS; give the sidecar a client of its own",
 			clip(e.AuthorizedParty),
 		)
+	}
+	if slices.Contains(notAboutCaller, e.SubjectClaim) || e.SubjectClaim != strings.TrimSpace(e.SubjectClaim) {
+		v.failf(path+".subjectClaim", "%q does not say whom a token is about", clip(e.SubjectClaim))
 	}
 	if strings.EqualFold(e.AuthorizedParty, authorizedPartyNone) {
 		v.failf(path+".authorizedParty", "%q would be a client's name; write none", e.AuthorizedParty)

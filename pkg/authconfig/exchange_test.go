@@ -55,6 +55,7 @@ func TestFaultsOfAnExchangeHaveTheirPath(t *testing.T) {
 		"{client: {authentication: privateKeyJWT}}":                                                            path + ".client.id: is required with authentication privateKeyJWT",
 		"{client: {id: a, authentication: privateKeyJWT, secretMethod: post}}":                                 path + ".client.secretMethod: ",
 		"{client: {authentication: serviceAccount, secretRef: {name: b, key: c}}}":                             path + ".client.secretRef: ",
+		"{subjectClaim: iss, client: {id: a}}":                                                                 path + `.subjectClaim: "iss" does not say whom a token is about`,
 		"{client: {id: countersign}}":                                                                          path + `.client.id: "countersign" is an audience of callers' tokens too`,
 		"{authorizedParty: countersign, client: {id: a}}":                                                      path + `.authorizedParty: "countersign" is an audience of callers' tokens too`,
 		"{authorizedParty: None, client: {id: a}}":                                                             path + `.authorizedParty: "None" would be a client's name`,

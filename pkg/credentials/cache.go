@@ -60,6 +60,13 @@ type Tokens interface {
 	TokenRefused(caller *identity.Caller, token WebIdentityToken) bool
 }
 
+// Source is what a request gets its credentials from: that of the auth-config which was
+// in use when it came.
+type Source interface {
+	Tokens
+	Exchanger
+}
+
 // RoleSession is what STS is asked for. It must not be changed once used.
 type RoleSession struct {
 	Role       authconfig.RoleARN
@@ -118,12 +125,10 @@ func KeyOf(token identity.Token, session *RoleSession) Key {
 
 // Cache keeps credentials, least recently used out first.
 type Cache struct {
-	tokens    Tokens
-	exchanger Exchanger
-	observer  Observer
-	entries   *lru.Cache[Key, *entry]
-	narrowed  narrowedKeys
-	// slots bounds exchanges under way.
+	observer Observer
+	entries  *lru.Cache[Key, *entry]
+	narrowed narrowedKeys
+	// slots bounds exchanges with STS under way.
 	slots chan struct{}
 	now   func() time.Time
 }
@@ -145,13 +150,13 @@ type entry struct {
 }
 
 // NewCache makes an empty cache.
-func NewCache(tokens Tokens, exchanger Exchanger, observer Observer) *Cache {
+func NewCache(observer Observer) *Cache {
 	entries, err := lru.New[Key, *entry](maxEntries)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
 	return &Cache{
-		tokens: tokens, exchanger: exchanger, observer: observer, entries: entries,
+		observer: observer, entries: entries,
 		slots: make(chan struct{}, maxExchanges), narrowed: newNarrowedKeys(), now: time.Now,
 	}
 }
@@ -165,6 +170,7 @@ func (c *Cache) Len() int { return c.entries.Len() }
 // is an *Error, one of Tokens, or ctx's.
 func (c *Cache) Get(
 	ctx context.Context,
+	source Source,
 	key Key,
 	caller *identity.Caller,
 	session *RoleSession,
@@ -177,7 +183,7 @@ func (c *Cache) Get(
 	now := c.now()
 	if now.Before(e.unusableAt) {
 		if now.After(e.refreshAt) && e.done == nil && now.After(e.nextRefresh) {
-			c.start(ctx, e, caller, session)
+			c.start(ctx, e, source, caller, session)
 		}
 		defer e.mu.Unlock()
 		return e.credential, nil
@@ -187,7 +193,7 @@ func (c *Cache) Get(
 		return aws.Credentials{}, e.failure
 	}
 	if e.done == nil {
-		c.start(ctx, e, caller, session)
+		c.start(ctx, e, source, caller, session)
 	}
 	return c.await(ctx, e)
 }
@@ -227,14 +233,20 @@ func (c *Cache) await(ctx context.Context, e *entry) (aws.Credentials, error) {
 }
 
 // start begins an exchange; it is called with the lock held.
-func (c *Cache) start(ctx context.Context, e *entry, caller *identity.Caller, session *RoleSession) {
+func (c *Cache) start(
+	ctx context.Context,
+	e *entry,
+	source Source,
+	caller *identity.Caller,
+	session *RoleSession,
+) {
 	done := make(chan struct{})
 	e.done = done
 	detached := context.WithoutCancel(ctx)
 	go func() {
 		defer close(done)
 		begun := c.now()
-		credential, err := c.exchange(detached, caller, session)
+		credential, err := c.exchange(detached, source, caller, session)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.done = nil
@@ -248,22 +260,15 @@ func (c *Cache) start(ctx context.Context, e *entry, caller *identity.Caller, se
 
 func (c *Cache) exchange(
 	ctx context.Context,
+	source Source,
 	caller *identity.Caller,
 	session *RoleSession,
 ) (aws.Credentials, error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: ctx.Err()}
-	}
-	credential, retry, err := c.ask(ctx, caller, session)
+	credential, retry, err := c.ask(ctx, source, caller, session)
 	if !retry {
 		return credential, err
 	}
-	credential, retry, err = c.ask(ctx, caller, session)
+	credential, retry, err = c.ask(ctx, source, caller, session)
 	if retry {
 		// STS takes no token that the caller's is exchanged for: another login would
 		// not help.
@@ -276,15 +281,26 @@ func (c *Cache) exchange(
 // may be another.
 func (c *Cache) ask(
 	ctx context.Context,
+	source Source,
 	caller *identity.Caller,
 	session *RoleSession,
 ) (credential aws.Credentials, retry bool, err error) {
-	token, err := c.tokens.WebIdentityToken(ctx, caller)
+	token, err := source.WebIdentityToken(ctx, caller)
 	if err != nil {
 		return aws.Credentials{}, false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	// Not before: whoever waits for the identity provider takes no place of those who
+	// wait for STS.
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return aws.Credentials{}, false, &Error{Kind: KindUnavailable, cause: ctx.Err()}
+	}
 	begun := c.now()
-	credential, err = c.exchanger.Exchange(ctx, token.Reveal(), session)
+	credential, err = source.Exchange(ctx, token.Reveal(), session)
 	result := "success"
 	if err != nil {
 		kind := kindOfFailure(err)
@@ -292,7 +308,7 @@ func (c *Cache) ask(
 		// The role is for the operator; the caller is told the kind only.
 		slog.Warn("the exchange with STS failed", "role", session.Role.String(), "roleSession", session.Name,
 			"kind", result, "error", err)
-		retry = (kind == KindInvalidToken || kind == KindIdentityProvider) && c.tokens.TokenRefused(caller, token)
+		retry = (kind == KindInvalidToken || kind == KindIdentityProvider) && source.TokenRefused(caller, token)
 	}
 	c.observer.Exchanged(result, c.now().Sub(begun), session.Narrowed)
 	return credential, retry, err
@@ -343,6 +359,7 @@ func (e *entry) settle(credential aws.Credentials, err error, begun, now time.Ti
 // with ErrRenewedRecently.
 func (c *Cache) Renew(
 	ctx context.Context,
+	source Source,
 	key Key,
 	caller *identity.Caller,
 	session *RoleSession,
@@ -364,7 +381,7 @@ func (c *Cache) Renew(
 	e.credential, e.unusableAt = aws.Credentials{}, time.Time{}
 	if e.done == nil {
 		e.renewedAt = now
-		c.start(ctx, e, caller, session)
+		c.start(ctx, e, source, caller, session)
 	}
 	return c.await(ctx, e)
 }

@@ -31,6 +31,14 @@ func (own) WebIdentityToken(_ context.Context, c *identity.Caller) (WebIdentityT
 
 func (own) TokenRefused(*identity.Caller, WebIdentityToken) bool { return false }
 
+// testSource is what the requests of a test get credentials from.
+type testSource struct {
+	own
+	*fakeSTS
+}
+
+func from(sts *fakeSTS) Source { return testSource{fakeSTS: sts} }
+
 // fakeSTS counts exchanges and does what a test wants.
 type fakeSTS struct {
 	count atomic.Int64
@@ -60,7 +68,7 @@ func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
 func testCache(next func(n int64) (aws.Credentials, error)) (*Cache, *fakeSTS, *clock) {
 	sts, c := &fakeSTS{next: next}, &clock{}
-	cache := NewCache(own{}, sts, &results{})
+	cache := NewCache(&results{})
 	cache.now = c.now
 	return cache, sts, c
 }
@@ -82,13 +90,13 @@ func TestManyWhoAskAtOnceShareOneExchange(t *testing.T) {
 	// The first who asks goes away at once; the exchange goes on.
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := cache.Get(gone, key, caller("t"), session); !errors.Is(err, context.Canceled) {
+	if _, err := cache.Get(gone, from(sts), key, caller("t"), session); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if got, err := cache.Get(t.Context(), key, caller("t"), session); err != nil || got.AccessKeyID != "A" {
+			if got, err := cache.Get(t.Context(), from(sts), key, caller("t"), session); err != nil || got.AccessKeyID != "A" {
 				t.Errorf("%v, %v", got.AccessKeyID, err)
 			}
 		})
@@ -108,7 +116,7 @@ func TestACredentialIsRenewedAheadOfItsEnd(t *testing.T) {
 	}
 	key := KeyOf(token("t"), session)
 	get := func() string {
-		got, err := cache.Get(t.Context(), key, caller("t"), session)
+		got, err := cache.Get(t.Context(), from(sts), key, caller("t"), session)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +156,7 @@ func TestARenewalThatFailsLeavesTheCredentialInUse(t *testing.T) {
 	key := KeyOf(token("t"), session)
 	for _, wait := range []time.Duration{0, 56 * time.Minute, time.Second, time.Second} {
 		c.advance(wait)
-		if got, err := cache.Get(t.Context(), key, caller("t"), session); err != nil || got.AccessKeyID != "A" {
+		if got, err := cache.Get(t.Context(), from(sts), key, caller("t"), session); err != nil || got.AccessKeyID != "A" {
 			t.Errorf("%v, %v", got.AccessKeyID, err)
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -157,12 +165,12 @@ func TestARenewalThatFailsLeavesTheCredentialInUse(t *testing.T) {
 		t.Errorf("%d exchanges; a failed renewal was repeated at once", sts.count.Load())
 	}
 	c.advance(4 * time.Minute)
-	if _, err := cache.Get(t.Context(), key, caller("t"), session); err == nil {
+	if _, err := cache.Get(t.Context(), from(sts), key, caller("t"), session); err == nil {
 		t.Error("an expired credential is in use")
 	}
 	asked := sts.count.Load()
 	c.advance(time.Millisecond)
-	if _, err := cache.Get(t.Context(), key, caller("t"), session); err == nil || sts.count.Load() != asked+1 {
+	if _, err := cache.Get(t.Context(), from(sts), key, caller("t"), session); err == nil || sts.count.Load() != asked+1 {
 		t.Error("an STS that was throttling is not asked again")
 	}
 }
@@ -176,7 +184,7 @@ func TestRefusalsAreRememberedAndThrottlingIsNot(t *testing.T) {
 		for range 3 {
 			c.advance(time.Millisecond)
 			var failed *Error
-			if _, err := cache.Get(t.Context(), key, caller("t"), session); !errors.As(err, &failed) || failed.Kind != kind {
+			if _, err := cache.Get(t.Context(), from(sts), key, caller("t"), session); !errors.As(err, &failed) || failed.Kind != kind {
 				t.Errorf("%s: %v", kind, err)
 			}
 		}
@@ -184,7 +192,7 @@ func TestRefusalsAreRememberedAndThrottlingIsNot(t *testing.T) {
 			t.Errorf("%s: %d exchanges, want %d", kind, sts.count.Load(), want)
 		}
 		c.advance(5 * time.Second)
-		cache.Get(t.Context(), key, caller("t"), session)
+		cache.Get(t.Context(), from(sts), key, caller("t"), session)
 		if sts.count.Load() != want+1 {
 			t.Errorf("%s: still remembered after 5 s", kind)
 		}
@@ -197,20 +205,20 @@ func TestARefusedCredentialIsReplacedOnceIn30Seconds(t *testing.T) {
 		return credential(string(rune('A'+n-1)), c.now().Add(time.Hour)), nil
 	}
 	key := KeyOf(token("t"), session)
-	first, _ := cache.Get(t.Context(), key, caller("t"), session)
-	second, err := cache.Renew(t.Context(), key, caller("t"), session, first)
+	first, _ := cache.Get(t.Context(), from(sts), key, caller("t"), session)
+	second, err := cache.Renew(t.Context(), from(sts), key, caller("t"), session, first)
 	if err != nil || second.AccessKeyID != "B" {
 		t.Fatalf("%v, %v", second.AccessKeyID, err)
 	}
 	// Somebody else was refused the old one too.
-	if got, err := cache.Renew(t.Context(), key, caller("t"), session, first); err != nil || got.AccessKeyID != "B" {
+	if got, err := cache.Renew(t.Context(), from(sts), key, caller("t"), session, first); err != nil || got.AccessKeyID != "B" {
 		t.Errorf("%v, %v", got.AccessKeyID, err)
 	}
-	if _, err := cache.Renew(t.Context(), key, caller("t"), session, second); !errors.Is(err, ErrRenewedRecently) {
+	if _, err := cache.Renew(t.Context(), from(sts), key, caller("t"), session, second); !errors.Is(err, ErrRenewedRecently) {
 		t.Errorf("%v", err)
 	}
 	c.advance(31 * time.Second)
-	if got, err := cache.Renew(t.Context(), key, caller("t"), session, second); err != nil || got.AccessKeyID != "C" {
+	if got, err := cache.Renew(t.Context(), from(sts), key, caller("t"), session, second); err != nil || got.AccessKeyID != "C" {
 		t.Errorf("%v, %v", got.AccessKeyID, err)
 	}
 	if sts.count.Load() != 3 {
@@ -229,13 +237,13 @@ func TestARenewalThatJoinsAFailingRefreshGivesNotTheRefusedCredential(t *testing
 		return aws.Credentials{}, &Error{Kind: KindUnavailable, cause: errors.New("x")}
 	}
 	key := KeyOf(token("t"), session)
-	first, _ := cache.Get(t.Context(), key, caller("t"), session)
+	first, _ := cache.Get(t.Context(), from(sts), key, caller("t"), session)
 	c.advance(56 * time.Minute)
-	if _, err := cache.Get(t.Context(), key, caller("t"), session); err != nil {
+	if _, err := cache.Get(t.Context(), from(sts), key, caller("t"), session); err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(release) })
-	if got, err := cache.Renew(t.Context(), key, caller("t"), session, first); err == nil {
+	if got, err := cache.Renew(t.Context(), from(sts), key, caller("t"), session, first); err == nil {
 		t.Errorf("%v", got.AccessKeyID)
 	}
 }

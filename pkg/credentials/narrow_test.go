@@ -128,7 +128,7 @@ func TestANarrowedSessionIsUsedWithTimeLeftAndNotRenewedAhead(t *testing.T) {
 			}
 			get := func(want string) {
 				t.Helper()
-				got, err := cache.Get(t.Context(), KeyOf(token("t"), narrowed), caller("t"), narrowed)
+				got, err := cache.Get(t.Context(), from(sts), KeyOf(token("t"), narrowed), caller("t"), narrowed)
 				if err != nil || got.AccessKeyID != want {
 					t.Errorf("%v, %v, want %s", got.AccessKeyID, err, want)
 				}

@@ -222,8 +222,11 @@ func TestAVerifiedTokenEndsWithItsKey(t *testing.T) {
 
 func TestKeysMustComeOverHTTPS(t *testing.T) {
 	for location, ok := range map[string]bool{"https://x/keys": true, "http://127.0.0.1/keys": true, "http://x/keys": false, "": false, "file:///etc": false} {
-		if err := CheckLocation("jwks_uri", location); (err == nil) != ok {
+		if err := CheckLocation("http://127.0.0.1", "jwks_uri", location); (err == nil) != ok {
 			t.Errorf("%q: %v", location, err)
+		}
+		if err := CheckLocation("https://idp.example.com", "jwks_uri", location); (err == nil) != strings.HasPrefix(location, "https:") {
+			t.Errorf("%q for an issuer elsewhere: %v", location, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -288,7 +289,7 @@ func (k *keySet) discover(ctx context.Context) (string, error) {
 	if err := provider.Claims(&document); err != nil {
 		return "", fmt.Errorf("discover: %w", err)
 	}
-	if err := CheckLocation("jwks_uri", document.JWKSURI); err != nil {
+	if err := CheckLocation(k.issuer, "jwks_uri", document.JWKSURI); err != nil {
 		return "", err
 	}
 	return document.JWKSURI, nil
@@ -304,19 +305,23 @@ func clip(text string) string {
 	return text
 }
 
-// CheckLocation refuses a URL of the discovery document, in the member name, to which
-// what is sent could be read, or from which what comes could be changed, on the way.
-func CheckLocation(name, location string) error {
+// CheckLocation refuses a URL of an issuer's discovery document, in the member name, to
+// which what is sent could be read, or from which what comes could be changed, on the
+// way. Plain HTTP is for loopback addresses, and for issuers that have one themselves.
+func CheckLocation(issuer, name, location string) error {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("discover: the document has no usable %s", name)
 	}
-	addr, addrErr := netip.ParseAddr(u.Hostname())
-	loopback := u.Hostname() == "localhost" || addrErr == nil && addr.IsLoopback()
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u) || !strings.HasPrefix(issuer, "http://")) {
 		return fmt.Errorf("discover: %s must be https", name)
 	}
 	return nil
+}
+
+func isLoopback(u *url.URL) bool {
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // parseKeys keeps the public signing keys and passes over every other: an

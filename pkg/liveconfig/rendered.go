@@ -27,8 +27,12 @@ type rendered struct {
 	DenySTS  bool              `json:"denySTS,omitzero"`
 }
 
-// renderedExchange is what of an exchange made a volume.
+// renderedExchange is what of an exchange made a volume, and to whom the credential in it
+// goes: who may change the auth-config of a running Pod must not have it sent elsewhere.
 type renderedExchange struct {
+	Issuer         string                          `json:"issuer"`
+	TokenEndpoint  string                          `json:"tokenEndpoint"`
+	ClientID       string                          `json:"clientID"`
 	Authentication authconfig.ClientAuthentication `json:"authentication"`
 	Secret         authconfig.SecretRef            `json:"secret"`
 	// Audience is that of the service-account token, empty without one.
@@ -48,6 +52,7 @@ func renderedOf(config *authconfig.Config) rendered {
 		r.ServiceAccount = config.Identity.ServiceAccount
 	} else if e := config.Identity.OIDC.Exchange; e != nil {
 		r.Exchange = &renderedExchange{
+			Issuer: e.Issuer, TokenEndpoint: e.TokenEndpoint, ClientID: e.Client.ID,
 			Authentication: e.Client.Authentication, Secret: e.Client.SecretRef, Actor: e.Actor,
 		}
 		if e.UsesServiceAccount() {

@@ -172,6 +172,7 @@ func (s *Snapshot) retire(next *Snapshot) {
 	}
 	if next == nil || s.Authenticator != next.Authenticator {
 		s.stopAuthenticator()
+		s.Exchange.Forget()
 	}
 	if next == nil || s.Transport != next.Transport {
 		s.Transport.CloseIdleConnections()

@@ -24,33 +24,37 @@ func (o *Options) checkExchangeCredential(config *authconfig.Config) error {
 	return tokenexchange.CheckFiles(config.Identity.OIDC.Exchange, o.ExchangeFiles())
 }
 
-// Exchange implements credentials.Exchanger with the roots of the auth-config
-// in use.
-func (s *Store) Exchange(
+// Credentials is what a request with this auth-config gets its credentials from.
+func (s *Snapshot) Credentials() credentials.Source { return source{s} }
+
+// source implements credentials.Source.
+type source struct{ snap *Snapshot }
+
+// Exchange implements credentials.Exchanger with the roots of the auth-config.
+func (s source) Exchange(
 	ctx context.Context,
 	token string,
 	session *credentials.RoleSession,
 ) (aws.Credentials, error) {
-	return s.current.Load().sts.Exchange(ctx, token, session)
+	return s.snap.sts.Exchange(ctx, token, session)
 }
 
-// WebIdentityToken implements credentials.Tokens with the auth-config in use: the token
-// that the caller's is exchanged for, else the caller's own, if AWS would see an
-// audience in it that IAM is set up for.
-func (s *Store) WebIdentityToken(
+// WebIdentityToken implements credentials.Tokens: the token that the caller's is
+// exchanged for, else the caller's own, if AWS would see an audience in it that IAM is
+// set up for.
+func (s source) WebIdentityToken(
 	ctx context.Context,
 	caller *identity.Caller,
 ) (credentials.WebIdentityToken, error) {
-	snap := s.current.Load()
-	if snap.Exchange != nil {
-		token, err := snap.Exchange.Exchange(ctx, caller)
+	if s.snap.Exchange != nil {
+		token, err := s.snap.Exchange.Exchange(ctx, caller)
 		if err != nil {
 			return nil, err
 		}
 		return token, nil
 	}
 	if caller.Workload == nil {
-		if err := identity.CheckAWSAudience(caller.Claims, snap.Config.Identity.OIDC.AWSAudiences()); err != nil {
+		if err := identity.CheckAWSAudience(caller.Claims, s.snap.Config.Identity.OIDC.AWSAudiences()); err != nil {
 			return nil, credentials.ForAudience(err)
 		}
 	}
@@ -59,10 +63,10 @@ func (s *Store) WebIdentityToken(
 
 // TokenRefused implements credentials.Tokens: a token that was exchanged may be exchanged
 // once more, since keys rotate; for the caller's own there is no other.
-func (s *Store) TokenRefused(caller *identity.Caller, token credentials.WebIdentityToken) bool {
+func (s source) TokenRefused(caller *identity.Caller, token credentials.WebIdentityToken) bool {
 	exchanged, ok := token.(*tokenexchange.Token)
-	if snap := s.current.Load(); ok && snap.Exchange != nil {
-		snap.Exchange.Drop(caller, exchanged)
+	if ok && s.snap.Exchange != nil {
+		s.snap.Exchange.Drop(caller, exchanged)
 	}
 	return ok
 }

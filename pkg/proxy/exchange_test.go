@@ -197,18 +197,19 @@ func TestTheExchangedTokenIsVerifiedLikeACallers(t *testing.T) {
 		claims map[string]any
 		want   int
 	}{
-		"as it should be":                  {map[string]any{}, 200},
-		"without azp":                      {map[string]any{"azp": nil}, 200},
-		"of another issuer":                {map[string]any{"iss": foreign.URL}, 500},
-		"for another audience":             {map[string]any{"aud": "other"}, 500},
-		"the caller's own audience":        {map[string]any{"aud": audience}, 500},
-		"of another client":                {map[string]any{"azp": "agent"}, 500},
-		"azp that is no text":              {map[string]any{"azp": 7}, 500},
-		"about somebody else":              {map[string]any{"sub": "mallory"}, 500},
-		"about nobody":                     {map[string]any{"sub": nil}, 500},
-		"that has expired":                 {map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}, 500},
-		"that is not valid yet":            {map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}, 500},
-		"one of whose audiences fits, azp": {map[string]any{"aud": []string{"x", "sts.amazonaws.com"}}, 200},
+		"as it should be":                     {map[string]any{}, 200},
+		"without azp":                         {map[string]any{"azp": nil}, 200},
+		"of another issuer":                   {map[string]any{"iss": foreign.URL}, 500},
+		"for another audience":                {map[string]any{"aud": "other"}, 500},
+		"the caller's own audience":           {map[string]any{"aud": audience}, 500},
+		"of another client":                   {map[string]any{"azp": "agent"}, 500},
+		"of a client named like the audience": {map[string]any{"azp": "sts.amazonaws.com"}, 500},
+		"azp that is no text":                 {map[string]any{"azp": 7}, 500},
+		"about somebody else":                 {map[string]any{"sub": "mallory"}, 500},
+		"about nobody":                        {map[string]any{"sub": nil}, 500},
+		"that has expired":                    {map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}, 500},
+		"that is not valid yet":               {map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}, 500},
+		"one of whose audiences fits, azp":    {map[string]any{"aud": []string{"x", "sts.amazonaws.com"}}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -391,6 +392,9 @@ func TestWhatWasMountedForAnExchangeCannotChange(t *testing.T) {
 		"another Secret":              {"id: countersign-sidecar", "id: countersign-sidecar, secretRef: {name: a, key: b}"},
 		"no exchange":                 {", exchange: {client: {id: countersign-sidecar}}", ""},
 		"an actor":                    {"exchange: {", "exchange: {actor: serviceAccount, "},
+		"another token endpoint":      {"exchange: {", "exchange: {tokenEndpoint: 'https://evil.example.com/', "},
+		"another issuer":              {"exchange: {", "exchange: {issuer: 'https://evil.example.com', "},
+		"another client":              {"id: countersign-sidecar", "id: other"},
 	} {
 		files := authconfig.Files{}
 		for name, text := range b.files {

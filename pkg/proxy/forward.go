@@ -38,7 +38,7 @@ var errHeaderTimeout = errors.New("the upstream took too long to answer")
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
-	credential, err := c.server.credentials.Get(ctx, c.role.key, c.caller, c.role.session)
+	credential, err := c.server.credentials.Get(ctx, c.snap.Credentials(), c.role.key, c.caller, c.role.session)
 	if err != nil {
 		return nil, c.credentialFailure(err)
 	}
@@ -70,7 +70,9 @@ func (c *call) sendSigned(
 	}
 	awsError := readAWSError(answer)
 	if awsError == badCredential {
-		renewed, err := c.server.credentials.Renew(ctx, c.role.key, c.caller, c.role.session, *credential)
+		renewed, err := c.server.credentials.Renew(
+			ctx, c.snap.Credentials(), c.role.key, c.caller, c.role.session, *credential,
+		)
 		switch {
 		case errors.Is(err, credentials.ErrRenewedRecently):
 		case err != nil:

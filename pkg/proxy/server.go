@@ -59,7 +59,7 @@ func New(options Options) *Server {
 		heldLists:  mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
 	}
 	s.inFlight.metrics = options.Metrics
-	s.credentials = credentials.NewCache(options.Configs, options.Configs, options.Metrics)
+	s.credentials = credentials.NewCache(options.Metrics)
 	options.Configs.OnSwap(s.configChanged)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	options.Metrics.ObserveCredentialCache(s.credentials.Len)

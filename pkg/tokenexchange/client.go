@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -57,10 +58,10 @@ type Observer interface {
 // Token is an exchanged token.
 type Token struct {
 	raw string
-	// Actor is the sub of its act, or empty; Act is the whole claim.
+	// Actor is the sub of its act, or empty; Act is the claim without former actors.
 	Actor string
 	Act   any
-	// Expiry is when it stops to be accepted.
+	// Expiry is its exp.
 	Expiry time.Time
 	// Claims are all of its claims; they are not kept.
 	Claims map[string]any
@@ -87,7 +88,12 @@ type Client struct {
 	files    Files
 	observer Observer
 	endpoint *endpoint
+	skew     time.Duration
 	kept     *kept
+	failures *failures
+	callers  *callers
+	// succeeded is set once an exchange has: the identity provider knows the client.
+	succeeded atomic.Bool
 	// pending makes many requests with one token exchange it once.
 	pending singleflight.Group
 	slots   chan struct{}
@@ -110,7 +116,8 @@ func New(
 	exchange := config.Exchange
 	return &Client{
 		config: exchange, wanted: config.AWSAudiences(), verifier: verifier, http: &bounded, files: files,
-		observer: observer, endpoint: newEndpoint(exchange, client), kept: newKept(),
+		observer: observer, endpoint: newEndpoint(exchange, client), skew: config.ClockSkew, kept: newKept(),
+		failures: newFailures(), callers: newCallers(),
 		slots: make(chan struct{}, maxExchanges),
 	}
 }
@@ -125,6 +132,9 @@ func (c *Client) Exchange(ctx context.Context, caller *identity.Caller) (*Token,
 	digest := caller.Token.Digest()
 	if token := c.kept.get(digest); token != nil {
 		return token, nil
+	}
+	if failed := c.failures.of(digest); failed != nil {
+		return nil, failed
 	}
 	detached := context.WithoutCancel(ctx)
 	result := c.pending.DoChan(string(digest[:]), func() (any, error) {
@@ -152,6 +162,14 @@ func (c *Client) Accepts(caller *identity.Caller) error {
 		"aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client of its own"}
 }
 
+// Forget drops every token that is kept, and every actor: the client is not used any
+// longer, but by requests that came before. It may be nil.
+func (c *Client) Forget() {
+	if c != nil {
+		c.kept.purge()
+	}
+}
+
 // Drop forgets a token that STS does not take, unless another has come in its place.
 func (c *Client) Drop(caller *identity.Caller, token *Token) {
 	c.kept.drop(caller.Token.Digest(), token)
@@ -166,6 +184,11 @@ func (c *Client) Kept() int { return c.kept.len() }
 func (c *Client) exchange(ctx context.Context, caller *identity.Caller) (*Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
+	leave, ok := c.callers.enter(caller)
+	if !ok {
+		return nil, &Error{Kind: KindUnavailable, cause: "too many tokens of this caller are being exchanged"}
+	}
+	defer leave()
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -184,8 +207,10 @@ func (c *Client) exchange(ctx context.Context, caller *identity.Caller) (*Token,
 		c.observer.TokenExchanged(result, time.Since(begun))
 	}
 	if failed != nil {
+		c.failures.note(caller.Token.Digest(), failed)
 		return nil, failed
 	}
+	c.succeeded.Store(true)
 	c.kept.put(caller, token)
 	return token, nil
 }
@@ -205,7 +230,7 @@ func (c *Client) ask(ctx context.Context, caller *identity.Caller) (*Token, *Err
 	}
 	answer, err := request.Token(context.WithValue(ctx, oauth2.HTTPClient, c.http))
 	if err != nil {
-		return nil, classify(ctx, err)
+		return nil, c.classify(ctx, err)
 	}
 	return c.check(ctx, caller, answer.AccessToken)
 }
@@ -287,7 +312,11 @@ func (c *Client) check(ctx context.Context, caller *identity.Caller, raw string)
 	if err != nil {
 		return nil, unverified(err)
 	}
-	if err := identity.CheckAWSAudience(verified.Claims, c.wanted); err != nil {
+	wanted := c.wanted
+	if verified.Claims["azp"] != nil && c.config.AuthorizedParty != "" {
+		wanted = []string{c.config.AuthorizedParty}
+	}
+	if err := identity.CheckAWSAudience(verified.Claims, wanted); err != nil {
 		return nil, &Error{Kind: KindMisconfigured, cause: "the exchanged token is not for AWS: " + err.Error()}
 	}
 	if name := c.config.SubjectClaim; name != "" && !sameClaim(caller.Claims, verified.Claims, name) {
@@ -297,15 +326,35 @@ func (c *Client) check(ctx context.Context, caller *identity.Caller, raw string)
 		}
 	}
 	return &Token{
-		raw: raw, Actor: verified.Actor, Act: verified.Claims["act"], Expiry: verified.Expiry, Claims: verified.Claims,
+		raw: raw, Actor: verified.Actor, Act: actOf(verified.Claims["act"]), Expiry: verified.Expiry.Add(-c.skew),
+		Claims: verified.Claims,
 	}, nil
 }
 
-// sameClaim reports whether both have the claim, as a text, with one value.
+// actOf is what is kept of a claim act: who acts, not who acted before. What names
+// nobody is not the same as no claim.
+func actOf(claim any) any {
+	if claim == nil {
+		return nil
+	}
+	members, _ := claim.(map[string]any)
+	act := map[string]any{}
+	for _, name := range []string{"sub", "iss"} {
+		if text, ok := members[name].(string); ok {
+			act[name] = text
+		}
+	}
+	return act
+}
+
+// sameClaim reports whether both have the claim, a text or a whole number that is held
+// exactly, with one value.
 func sameClaim(before, after map[string]any, name string) bool {
 	ours, _ := rolemap.LookupClaim(before, name)
 	theirs, _ := rolemap.LookupClaim(after, name)
-	text, ok := rolemap.ClaimText(ours)
-	_, too := rolemap.ClaimText(theirs)
-	return ok && too && text != "" && ours == theirs
+	switch ours.(type) {
+	case string, int64:
+		return ours != "" && ours == theirs
+	}
+	return false
 }

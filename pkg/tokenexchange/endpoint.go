@@ -2,6 +2,7 @@ package tokenexchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -17,6 +18,13 @@ import (
 // again; while that fails, the last one stays.
 const endpointLife = 5 * time.Minute
 
+const (
+	// discoveryTime bounds one discovery, discoveryPause is the least time between a
+	// failed one and the next.
+	discoveryTime  = 4 * time.Second
+	discoveryPause = time.Second
+)
+
 // endpoint is where tokens are exchanged: the configured one, or the one that the
 // issuer's discovery document has.
 type endpoint struct {
@@ -27,6 +35,11 @@ type endpoint struct {
 	configured bool
 	location   string
 	discovered time.Time
+	// asking is closed when the discovery under way ends; nil without one. err is that
+	// of the last, and until pause none begins.
+	asking chan struct{}
+	err    error
+	pause  time.Time
 }
 
 func newEndpoint(config *authconfig.Exchange, client *http.Client) *endpoint {
@@ -37,24 +50,46 @@ func newEndpoint(config *authconfig.Exchange, client *http.Client) *endpoint {
 	}
 }
 
+// url gives the endpoint. A known one is used while it is asked for again; only the
+// first is waited for.
 func (e *endpoint) url(ctx context.Context) (string, error) {
 	e.mu.Lock()
-	location, fresh := e.location, e.configured || time.Since(e.discovered) < endpointLife
+	location := e.location
+	if !e.configured && time.Since(e.discovered) >= endpointLife && e.asking == nil && !time.Now().Before(e.pause) {
+		e.asking = make(chan struct{})
+		go e.refresh() //nolint:contextcheck // it outlives who asked first
+	}
+	asking := e.asking
 	e.mu.Unlock()
-	if fresh {
+	if location != "" {
 		return location, nil
 	}
-	found, err := e.discover(ctx)
-	if err != nil {
-		if location != "" {
-			return location, nil
+	if asking != nil {
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return "", errors.New("discovery takes too long")
 		}
-		return "", err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.location, e.discovered = found, time.Now()
-	return found, nil
+	return e.location, e.err
+}
+
+// refresh discovers the endpoint once more; a failure leaves the last one.
+func (e *endpoint) refresh() {
+	ctx, cancel := context.WithTimeout(context.Background(), discoveryTime)
+	defer cancel()
+	found, err := e.discover(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err = err; err == nil {
+		e.location, e.discovered = found, time.Now()
+	} else {
+		e.pause = time.Now().Add(discoveryPause)
+	}
+	close(e.asking)
+	e.asking = nil
 }
 
 // discover reads OpenID Connect Discovery's document. The library's error may hold the
@@ -65,5 +100,5 @@ func (e *endpoint) discover(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the discovery document of %s cannot be had", e.issuer)
 	}
 	location := provider.Endpoint().TokenURL
-	return location, identity.CheckLocation("token_endpoint", location)
+	return location, identity.CheckLocation(e.issuer, "token_endpoint", location)
 }

@@ -59,6 +59,7 @@ func (e *Error) IsLasting() bool { return e.Kind != KindUnavailable }
 // operator's to look at.
 var kinds = map[string]Kind{
 	"invalid_grant":              KindInvalidGrant,
+	"invalid_token":              KindInvalidGrant,
 	"interaction_required":       KindInteraction,
 	"login_required":             KindInteraction,
 	"consent_required":           KindInteraction,
@@ -70,7 +71,7 @@ var kinds = map[string]Kind{
 }
 
 // classify reads the identity provider's refusal.
-func classify(ctx context.Context, err error) *Error {
+func (c *Client) classify(ctx context.Context, err error) *Error {
 	var refusal *oauth2.RetrieveError
 	if !errors.As(err, &refusal) {
 		// No answer, or one that holds no token; the library's text can quote it.
@@ -84,6 +85,11 @@ func classify(ctx context.Context, err error) *Error {
 	failed := &Error{Kind: KindMisconfigured}
 	if known, ok := kinds[code]; ok {
 		failed.Kind = known
+	}
+	if code == "invalid_request" && c.succeeded.Load() {
+		// That is also what RFC 8693, section 2.2.2, has for a subject token that is not
+		// taken, such as one of a session that was ended; the set-up is known to be good.
+		failed.Kind = KindInvalidGrant
 	}
 	// Entra ID says invalid_grant, and what is asked for beside it.
 	detail := refusalDetail(refusal.Body)
@@ -169,7 +175,7 @@ func retryAfter(header http.Header) int {
 // knownCodes are shown in logs as they are.
 var knownCodes = []string{
 	"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_target",
-	"invalid_request", "invalid_token", "unsupported_token_type", "invalid_resource",
+	"invalid_request", "unsupported_token_type", "invalid_resource",
 }
 
 // shownCode keeps other texts than codes out of logs.

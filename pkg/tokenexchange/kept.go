@@ -92,7 +92,8 @@ func (k *kept) put(caller *identity.Caller, token *Token) {
 	wait := e.until.Sub(now)
 	if now.Before(usable) {
 		e.token = &Token{raw: token.raw, Actor: token.Actor, Act: token.Act, Expiry: usable.Add(leastLeft)}
-		e.size += len(token.raw)
+		// Of act no more is kept than the token is long.
+		e.size += 2 * len(token.raw)
 		wait = usable.Sub(now)
 	} else if e.actor == "" || wait <= 0 {
 		return
@@ -117,10 +118,17 @@ func (k *kept) expire(of digest, e *keptToken) {
 		k.entries.Remove(of)
 		return
 	}
-	k.bytes -= len(e.token.raw)
-	e.size -= len(e.token.raw)
+	k.bytes -= 2 * len(e.token.raw)
+	e.size -= 2 * len(e.token.raw)
 	e.token = nil
 	e.forget.Reset(left)
+}
+
+// purge forgets everything.
+func (k *kept) purge() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.entries.Purge()
 }
 
 // drop forgets this very token.

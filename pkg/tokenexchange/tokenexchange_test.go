@@ -185,12 +185,14 @@ func TestTheServiceAccountIsTheClientAndTheActor(t *testing.T) {
 		"for another audience":       {"aud": "https://kubernetes.default.svc"},
 		"that has expired":           {"exp": time.Now().Add(-time.Hour).Unix()},
 	} {
+		b.client.failures.known.Purge()
 		b.write(t, b.files.Credential, podToken(claims))
 		if _, err := b.client.Exchange(t.Context(), b.alice); kindOf(t, err) != KindMisconfigured {
 			t.Errorf("a token %s: %v", name, err)
 		}
 	}
 	// kubelet replaced it.
+	b.client.failures.known.Purge()
 	b.write(t, b.files.Credential, podToken(nil))
 	token := b.exchange(t)
 	if token.Actor != subject || b.client.Actor(b.alice) != subject {
@@ -294,7 +296,7 @@ func TestWhatIsKeptIsBoundedAndForgotten(t *testing.T) {
 			t.Fatalf("%d bytes are kept", k.bytes)
 		}
 	}
-	if got := k.len(); got < 300 || got > maxKeptBytes/identity.MaxTokenBytes {
+	if got := k.len(); got < 200 || got > maxKeptBytes/identity.MaxTokenBytes {
 		t.Errorf("%d tokens", got)
 	}
 	// One without life left is not kept, and its actor is.
@@ -341,12 +343,101 @@ func TestTheTokenEndpointIsDiscoveredAndMayMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.issuer.Faults.Set(standin.Fault{})
+	b.client.endpoint.pause = time.Time{}
 	b.exchange(t)
-	// While discovery fails the last one stays.
+	// While discovery hangs or fails the last one is used, and nobody waits.
 	b.client.endpoint.discovered = time.Time{}
-	b.issuer.Faults.Set(standin.Fault{Status: 503})
+	b.issuer.Faults.Set(standin.Fault{Status: 503, Latency: time.Hour})
 	if location, err := b.client.endpoint.url(t.Context()); err != nil || location != b.issuer.URL+"/token" {
 		t.Errorf("%q, %v", location, err)
+	}
+}
+
+func TestARefusalIsRememberedForTheToken(t *testing.T) {
+	b := newBench(t, `{client: {id: c}}`)
+	b.write(t, b.files.Credential, []byte("s"))
+	for name, c := range map[string]struct {
+		code string
+		want int
+	}{"one that lasts": {"access_denied", 1}, "one that passes": {"temporarily_unavailable", 10}} {
+		asked := &counting{}
+		b.client.observer = asked
+		b.client.failures.known.Purge()
+		b.issuer.TokenFaults.Set(standin.Fault{Status: 400, Code: c.code})
+		for range 10 {
+			if _, err := b.client.Exchange(t.Context(), b.alice); err == nil {
+				t.Fatal("it is exchanged")
+			}
+		}
+		if asked.count != c.want {
+			t.Errorf("%s: the identity provider was asked %d times, want %d", name, asked.count, c.want)
+		}
+	}
+}
+
+type counting struct{ count int }
+
+func (c *counting) TokenExchanged(string, time.Duration) { c.count++ }
+
+func TestOneCallersTokensLeavePlacesToOthers(t *testing.T) {
+	b := newBench(t, `{client: {id: c}}`)
+	b.write(t, b.files.Credential, []byte("s"))
+	b.issuer.AllowExchange(standin.ExchangeClient{ID: "c", Secret: "s", Audiences: []string{"sts.amazonaws.com"}})
+	b.issuer.TokenFaults.Set(standin.Fault{Latency: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	callerOf := func(subject string, n int) *identity.Caller {
+		raw := b.issuer.Token(map[string]any{"sub": subject, "aud": "countersign", "jti": n})
+		return &identity.Caller{Issuer: b.issuer.URL, Subject: subject, Token: identity.NewToken(raw), Expiry: time.Now().Add(time.Hour), Claims: map[string]any{"sub": subject}}
+	}
+	for n := range 100 {
+		go func() { _, _ = b.client.Exchange(ctx, callerOf("mallory", n)) }()
+	}
+	for deadline := time.Now().Add(5 * time.Second); len(b.client.slots) < maxOfCaller; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is exchanged")
+		}
+	}
+	b.issuer.TokenFaults.Set(standin.Fault{})
+	if _, err := b.client.Exchange(t.Context(), callerOf("bob", 0)); err != nil {
+		t.Error(err)
+	}
+	if taken := len(b.client.slots); taken > maxOfCaller {
+		t.Errorf("one caller has %d places", taken)
+	}
+}
+
+func TestASubjectTokenThatIsNoLongerTakenIsTheCallers(t *testing.T) {
+	b := newBench(t, `{client: {id: c}}`)
+	b.write(t, b.files.Credential, []byte("s"))
+	b.issuer.AllowExchange(standin.ExchangeClient{ID: "c", Secret: "s", Audiences: []string{"sts.amazonaws.com"}})
+	ended := standin.Fault{Status: 400, Code: "invalid_request"}
+	b.issuer.TokenFaults.Set(ended)
+	if _, err := b.client.Exchange(t.Context(), b.alice); kindOf(t, err) != KindMisconfigured {
+		t.Errorf("before any exchange: %v", err)
+	}
+	b.client.failures.known.Purge()
+	b.issuer.TokenFaults.Set(standin.Fault{})
+	b.exchange(t)
+	b.client.kept.purge()
+	b.issuer.TokenFaults.Set(ended)
+	if _, err := b.client.Exchange(t.Context(), b.alice); kindOf(t, err) != KindInvalidGrant {
+		t.Errorf("after one: %v", err)
+	}
+}
+
+func TestSubjectsThatOnlyRoundToTheSameAreNotTheSame(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after any
+		want          bool
+	}{
+		"texts": {"a", "a", true}, "numbers": {int64(7), int64(7), true}, "a number and its text": {int64(7), "7", false},
+		"numbers too large to tell": {float64(1 << 63), float64(1 << 63), false}, "empty": {"", "", false}, "absent": {nil, nil, false},
+		"lists": {[]any{"a"}, []any{"a"}, false}, "booleans": {true, true, false},
+	} {
+		if got := sameClaim(map[string]any{"x": c.before}, map[string]any{"x": c.after}, "x"); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
