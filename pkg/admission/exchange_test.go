@@ -31,6 +31,9 @@ func TestOnlyTheSidecarHasWhatAuthenticatesIt(t *testing.T) {
 		"the Secret in a volume": {
 			clientBySecret, strings.Replace(addVolume, "%s", `"secret":{"secretName":"idp-client"}`, 1), "another volume has what authenticates",
 		},
+		"the Secret for a driver": {
+			clientBySecret, strings.Replace(addVolume, "%s", `"csi":{"driver":"smb.csi.k8s.io","nodePublishSecretRef":{"name":"idp-client"}}`, 1), "another volume has what authenticates",
+		},
 		"the Secret in a projected volume": {
 			clientBySecret, strings.Replace(addVolume, "%s", `"projected":{"sources":[{"secret":{"name":"idp-client"}}]}`, 1), "another volume has what authenticates",
 		},

@@ -19,9 +19,9 @@ func TestTheExchangesInTheDocumentationAreValid(t *testing.T) {
 	}
 	const begin = "       exchange:"
 	count := 0
-	for _, section := range strings.Split(string(text), "\n### ")[1:] {
+	for _, section := range strings.Split(string(text), "\n### ") {
 		name, _, _ := strings.Cut(section, "\n")
-		for _, block := range strings.Split(section, begin)[1:] {
+		for _, block := range strings.Split(section, "\n"+begin)[1:] {
 			count++
 			var lines []string
 			for line := range strings.Lines(block) {

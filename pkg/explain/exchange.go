@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -163,7 +164,7 @@ func writeSideBySide(line lineWriter, before, after map[string]any) error {
 	rows := [][3]string{{"claim", "caller's token", "exchanged token"}}
 	widths := [2]int{len(rows[0][0]), len(rows[0][1])}
 	for _, name := range names {
-		row := [3]string{name}
+		row := [3]string{printable(name)}
 		for i, claims := range []map[string]any{before, after} {
 			value, ok := claims[name]
 			if !ok {
@@ -189,15 +190,27 @@ func writeSideBySide(line lineWriter, before, after map[string]any) error {
 // maxColumn bounds the width of a column of claims.
 const maxColumn = 60
 
+// printable keeps what tokens say from ending a line, or steering a terminal.
+func printable(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
 func (s *AWS) write(line lineWriter) {
 	if s == nil {
 		return
 	}
-	line("AWS", "compares %s = %s", s.AudienceClaim, strings.Join(s.Audience, ", "))
+	var values []string
+	for _, value := range s.Audience {
+		values = append(values, printable(value))
+	}
+	line("AWS", "compares %s = %s", s.AudienceClaim, strings.Join(values, ", "))
 	if s.Refusal != "" {
 		line("", "REFUSED, %s", s.Refusal)
 	}
 	if len(s.SessionTags) > 0 {
-		line("", "%s: %s", strings.Join(s.SessionTags, ", "), s.Note)
+		line("", "%s: %s", printable(strings.Join(s.SessionTags, ", ")), s.Note)
 	}
 }

@@ -27,7 +27,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 		}
 	}
 	if a.Caller != "" {
-		line("Caller", "%s (issuer %s)", a.Caller, a.Issuer)
+		line("Caller", "%s (issuer %s)", printable(a.Caller), printable(a.Issuer))
 	}
 	if a.Expires != nil {
 		line("Expires", "%s", a.Expires.UTC().Format(time.RFC3339))
@@ -37,7 +37,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("render claim: %w", err)
 		}
-		line(map[bool]string{true: "Claims"}[i == 0], "%s = %s", name, value)
+		line(map[bool]string{true: "Claims"}[i == 0], "%s = %s", printable(name), value)
 	}
 	if err := a.Exchange.write(line, a.Claims, a.Accepted); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 		line("Session", "%s", a.SessionName)
 		line("Principal", "%s", a.Principal)
 		if a.Actor != "" {
-			line("Actor", "%s", a.Actor)
+			line("Actor", "%s", printable(a.Actor))
 		}
 	} else if a.RoleReason != "" {
 		line("Role", "none, %s", a.RoleReason)

@@ -90,17 +90,41 @@ func (i *injector) takenCredential() *Refusal {
 	return nil
 }
 
+// secretsOf are the Secrets whose content a volume has, or gives to its driver.
 func secretsOf(v *corev1.Volume) map[string]bool {
 	names := map[string]bool{}
-	if v.Secret != nil {
-		names[v.Secret.SecretName] = true
+	note := func(ref *corev1.LocalObjectReference) {
+		if ref != nil {
+			names[ref.Name] = true
+		}
 	}
-	if v.Projected != nil {
+	switch {
+	case v.Secret != nil:
+		names[v.Secret.SecretName] = true
+	case v.Projected != nil:
 		for _, source := range v.Projected.Sources {
 			if source.Secret != nil {
 				names[source.Secret.Name] = true
 			}
 		}
+	case v.CSI != nil:
+		note(v.CSI.NodePublishSecretRef)
+	case v.AzureFile != nil:
+		names[v.AzureFile.SecretName] = true
+	case v.FlexVolume != nil:
+		note(v.FlexVolume.SecretRef)
+	case v.CephFS != nil:
+		note(v.CephFS.SecretRef)
+	case v.RBD != nil:
+		note(v.RBD.SecretRef)
+	case v.ISCSI != nil:
+		note(v.ISCSI.SecretRef)
+	case v.ScaleIO != nil:
+		note(v.ScaleIO.SecretRef)
+	case v.StorageOS != nil:
+		note(v.StorageOS.SecretRef)
+	case v.Cinder != nil:
+		note(v.Cinder.SecretRef)
 	}
 	return names
 }

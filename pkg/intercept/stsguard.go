@@ -33,8 +33,9 @@ type STSGuard struct {
 	resolving chan struct{}
 }
 
+// stsAddresses are addresses with the time when a name last resolved to each.
 type stsAddresses struct {
-	all map[netip.Addr]bool
+	all map[netip.Addr]time.Time
 	at  time.Time
 }
 
@@ -43,6 +44,9 @@ const (
 	// AWS's names live 60 seconds. After stsAddressMost a connection waits for that.
 	stsAddressLife = time.Minute
 	stsAddressMost = 5 * time.Minute
+	// stsAddressMemory is how long an address stays one of STS's after a name last
+	// resolved to it: AWS's answers take turns.
+	stsAddressMemory = 24 * time.Hour
 	// stsResolveTime bounds one resolution of all names, stsResolvers how many are asked
 	// for at once, and maxSTSAddresses what is kept.
 	stsResolveTime  = 5 * time.Second
@@ -121,7 +125,20 @@ func (g *STSGuard) isSTS(ctx context.Context, address netip.Addr, nameless bool)
 	if known == nil || len(known.all) == 0 {
 		return nameless
 	}
-	return known.all[address.Unmap()]
+	_, isSTS := known.all[plain(address)]
+	return isSTS
+}
+
+// nat64 is the prefix under which IPv6-only networks have IPv4 addresses (RFC 6052).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// plain gives the IPv4 address that another form stands for.
+func plain(address netip.Addr) netip.Addr {
+	if !nat64.Contains(address) {
+		return address.Unmap()
+	}
+	bytes := address.As16()
+	return netip.AddrFrom4([4]byte(bytes[12:]))
 }
 
 // resolve begins to resolve all names, unless that is under way; the channel is closed
@@ -143,8 +160,16 @@ func (g *STSGuard) resolveAll() {
 	if g.own != "" {
 		hosts = append(hosts, g.own)
 	}
+	now := time.Now()
+	next := &stsAddresses{all: map[netip.Addr]time.Time{}, at: now}
+	if before := g.addresses.Load(); before != nil {
+		for address, seen := range before.all {
+			if now.Sub(seen) < stsAddressMemory {
+				next.all[address] = seen
+			}
+		}
+	}
 	var mu sync.Mutex
-	found := map[netip.Addr]bool{}
 	var group errgroup.Group
 	group.SetLimit(stsResolvers)
 	for _, host := range hosts {
@@ -153,8 +178,8 @@ func (g *STSGuard) resolveAll() {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, address := range addresses {
-				if len(found) < maxSTSAddresses {
-					found[address.Unmap()] = true
+				if len(next.all) < maxSTSAddresses {
+					next.all[plain(address)] = now
 				}
 			}
 			return err
@@ -162,10 +187,6 @@ func (g *STSGuard) resolveAll() {
 	}
 	// Names of partitions that cannot be reached from here do not resolve.
 	_ = group.Wait()
-	next := &stsAddresses{all: found, at: time.Now()}
-	if before := g.addresses.Load(); len(found) == 0 && before != nil {
-		next.all = before.all
-	}
 	g.addresses.Store(next)
 	g.mu.Lock()
 	close(g.resolving)

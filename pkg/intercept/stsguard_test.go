@@ -126,19 +126,29 @@ func TestAForeignNameDoesNotHideAnAddressOfSTS(t *testing.T) {
 	}
 }
 
-func TestTheLastAddressesOfSTSStayWhileNothingResolves(t *testing.T) {
+func TestAddressesOfSTSAreRemembered(t *testing.T) {
 	guard := NewSTSGuard(func() bool { return true }, "", func(string) {})
-	var fails atomic.Bool
-	guard.lookup = func(context.Context, string) ([]netip.Addr, error) {
-		if fails.Load() {
-			return nil, errors.New("no DNS")
+	answers := make(chan []netip.Addr, 1)
+	guard.lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+		if host != "sts.amazonaws.com" {
+			return nil, errors.New("no such host")
 		}
-		return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil
+		if found := <-answers; found != nil {
+			return found, nil
+		}
+		return nil, errors.New("no DNS")
 	}
-	<-guard.resolve()
-	fails.Store(true)
-	<-guard.resolve()
-	if !guard.isSTS(t.Context(), netip.MustParseAddr("192.0.2.7"), true) || guard.isSTS(t.Context(), netip.MustParseAddr("192.0.2.8"), true) {
-		t.Error("addresses are forgotten when DNS is away")
+	// AWS's answers take turns, and then there is no DNS.
+	for _, found := range [][]netip.Addr{{netip.MustParseAddr("192.0.2.7")}, {netip.MustParseAddr("192.0.2.8")}, nil} {
+		answers <- found
+		<-guard.resolve()
+	}
+	for text, want := range map[string]bool{
+		"192.0.2.7": true, "192.0.2.8": true, "192.0.2.9": false, "::ffff:192.0.2.7": true, "64:ff9b::c000:207": true,
+		"64:ff9b::c000:209": false,
+	} {
+		if got := guard.isSTS(t.Context(), netip.MustParseAddr(text), true); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
 	}
 }
