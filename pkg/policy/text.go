@@ -60,10 +60,9 @@ func (t *policyText) count(token string) error {
 	case "if":
 		t.ifs++
 	}
-	switch {
-	case token == "!" || token == "-":
+	if token == "!" || token == "-" {
 		t.unary++
-	default:
+	} else {
 		t.unary = 0
 	}
 	switch {

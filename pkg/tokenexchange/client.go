@@ -155,7 +155,8 @@ func (c *Client) Exchange(ctx context.Context, caller *identity.Caller) (*Token,
 // Accepts fails for a caller whose own token AWS STS takes, as where the agent logs in
 // with the sidecar's client: azp is then the authorized party. The error is an *Error.
 func (c *Client) Accepts(caller *identity.Caller) error {
-	if caller.Issuer != c.config.Issuer || identity.CheckAWSAudience(caller.Claims, c.wanted) != nil {
+	opens := caller.Issuer == c.config.Issuer && identity.CheckAWSAudience(caller.Claims, c.wanted) == nil
+	if !opens {
 		return nil
 	}
 	return &Error{Kind: KindMisconfigured, cause: "the caller's own token is one that AWS STS takes: its azp, or its " +

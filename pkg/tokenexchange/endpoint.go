@@ -57,7 +57,7 @@ func (e *endpoint) url(ctx context.Context) (string, error) {
 	location := e.location
 	if !e.configured && time.Since(e.discovered) >= endpointLife && e.asking == nil && !time.Now().Before(e.pause) {
 		e.asking = make(chan struct{})
-		go e.refresh() //nolint:contextcheck // it outlives who asked first
+		go e.refresh() //nolint:contextcheck,gosec // it outlives who asked first
 	}
 	asking := e.asking
 	e.mu.Unlock()
