@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestInjectFindsTemplatesWhereverTheyAre(t *testing.T) {
@@ -84,5 +86,31 @@ func TestIssuersThatIAMKnowsByItself(t *testing.T) {
 				t.Errorf("%s, %s: %v\n%s", issuer, format, err, stdout)
 			}
 		}
+	}
+}
+
+func TestAPodOfVeryManyContainersIsInjected(t *testing.T) {
+	var pod strings.Builder
+	pod.WriteString("apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: {countersign.io/auth-config: aws-mcp}}\nspec:\n  containers:\n")
+	const containers = 5_000
+	for n := range containers {
+		fmt.Fprintf(&pod, "  - {name: c%d, image: x}\n", n)
+	}
+	type answer struct {
+		stdout string
+		err    error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		stdout, _, err := webhook(pod.String(), "inject", "-f", "-", "--config", config, "--sidecar-image", "x")
+		answers <- answer{stdout, err}
+	}()
+	select {
+	case got := <-answers:
+		if got.err != nil || strings.Count(got.stdout, "SSL_CERT_FILE") != containers {
+			t.Errorf("%v, %d containers have the environment", got.err, strings.Count(got.stdout, "SSL_CERT_FILE"))
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it does not end")
 	}
 }

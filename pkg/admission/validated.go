@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
@@ -19,15 +20,15 @@ import (
 // are compiled to be validated and not kept.
 const maxValidated = 4096
 
-// maxValidating bounds how many auth-configs are validated at once. One can take
-// seconds and many MiB if somebody means it to.
-const maxValidating = 2
+// validationTime bounds one validation. What it validates is bounded, so that this is a
+// second line: one that takes longer is refused, and keeps its place until it ends.
+const validationTime = 5 * time.Second
 
 // validatedConfigs validates each version of a ConfigMap once.
 type validatedConfigs struct {
 	known  *lru.Cache[configVersion, validatedConfig]
 	flight singleflight.Group
-	slots  chan struct{}
+	turns  *turns
 }
 
 type configVersion struct {
@@ -44,18 +45,35 @@ func newValidatedConfigs() (*validatedConfigs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache of auth-configs: %w", err)
 	}
-	return &validatedConfigs{known: known, slots: make(chan struct{}, maxValidating)}, nil
+	return &validatedConfigs{known: known, turns: newTurns(maxValidating)}, nil
 }
 
 // compile is configmap.Compile when it is this one's turn, or an error that is
 // not about the ConfigMap when ctx ends first.
 func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*compile.Compiled, error) {
+	done, err := c.turns.take(ctx, cm.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	type result struct {
+		config *compile.Compiled
+		err    error
+	}
+	results := make(chan result, 1)
+	go func() {
+		defer done()
+		config, err := configmap.Compile(cm)
+		results <- result{config, err}
+	}()
+	timer := time.NewTimer(validationTime)
+	defer timer.Stop()
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-		return configmap.Compile(cm)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", errBusy, ctx.Err())
+	case r := <-results:
+		return r.config, r.err
+	case <-timer.C:
+		return nil, authconfig.Errors{{
+			Path: authconfig.FileConfig, Message: fmt.Sprintf("takes longer than %v to validate", validationTime),
+		}}
 	}
 }
 

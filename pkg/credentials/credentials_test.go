@@ -1,10 +1,13 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -370,5 +373,32 @@ func TestEndpointVariables(t *testing.T) {
 		if got := ConfiguredEndpoint(func(name string) string { return set[name] }); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+func TestAnAnswerOfSTSWithoutAnEndIsNotReadToIt(t *testing.T) {
+	var sent atomic.Int64
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/xml")
+		_, _ = io.WriteString(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><SessionToken>`)
+		for r.Context().Err() == nil && sent.Load() < 1<<30 {
+			n, err := w.Write(bytes.Repeat([]byte("x"), 1<<16))
+			if err != nil {
+				return
+			}
+			sent.Add(int64(n))
+		}
+	}))
+	defer endless.Close()
+	t.Setenv("AWS_ENDPOINT_URL_STS", endless.URL)
+	role, _ := authconfig.ParseRoleARN("arn:aws:iam::123456789012:role/R")
+	_, err := NewSTS(http.DefaultClient).Exchange(t.Context(), "t", &RoleSession{Role: role, Name: "a", Duration: time.Hour, Region: "us-east-1"})
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Kind != KindUnavailable {
+		t.Errorf("%v", err)
+	}
+	// What is on its way in the system's buffers counts, twice for the one retry.
+	if got := sent.Load(); got > 64<<20 {
+		t.Errorf("%d MiB were taken", got>>20)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/countersign-io/countersign/pkg/identity"
 )
 
 // STS exchanges web identities at the regional endpoints of AWS STS.
@@ -29,9 +30,15 @@ type STS struct {
 	regions map[string]*sts.Client
 }
 
+// maxSTSAnswer bounds an answer of STS, which the SDK reads as a whole, in bytes. Session
+// tokens are a few KiB; AWS names no bound.
+const maxSTSAnswer = 64 << 10
+
 // NewSTS uses client for every region.
 func NewSTS(client *http.Client) *STS {
-	return &STS{client: client, regions: map[string]*sts.Client{}}
+	bounded := *client
+	bounded.Transport = identity.LimitAnswers(client.Transport, maxSTSAnswer)
+	return &STS{client: &bounded, regions: map[string]*sts.Client{}}
 }
 
 func (s *STS) region(name string) *sts.Client {

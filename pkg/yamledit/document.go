@@ -34,6 +34,8 @@ type Object struct {
 
 	document *Document
 	node     *yaml.Node
+	// flat is set once the tree is known to have no aliases.
+	flat bool
 }
 
 // separatorLine is a line that begins a document: alone, with a comment, or with

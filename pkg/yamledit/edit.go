@@ -44,9 +44,11 @@ var pointerUnescape = strings.NewReplacer("~1", "/", "~0", "~")
 // prepare makes the object's tree one in which every value stands where it is
 // used, so that changing one changes no other.
 func (o *Object) prepare() {
-	if hasAliases(o.node) {
+	if !o.flat && hasAliases(o.node) {
 		*o.node = *flattened(o.node)
 	}
+	// What is added has none.
+	o.flat = true
 }
 
 func toNode(value any) (*yaml.Node, error) {
