@@ -13,6 +13,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/configmap"
+	"github.com/countersign-io/countersign/pkg/fairness"
 )
 
 // maxValidated bounds the versions of auth-configs whose validation is
@@ -20,15 +21,28 @@ import (
 // are compiled to be validated and not kept.
 const maxValidated = 4096
 
+const (
+	// maxValidating bounds how many auth-configs are validated at once, one of a namespace:
+	// one can take seconds and many MiB if somebody means it to.
+	maxValidating = 2
+	// validationWait is how long one waits for its namespace's turn, at the most; the API
+	// server has often gone before.
+	validationWait = 10 * time.Second
+)
+
 // validationTime bounds one validation. What it validates is bounded, so that this is a
 // second line: one that takes longer is refused, and keeps its place until it ends.
 const validationTime = 5 * time.Second
+
+var validationPlaces = fairness.Limits{Most: maxValidating, PerCaller: 1, Shared: true, Wait: validationWait}
 
 // validatedConfigs validates each version of a ConfigMap once.
 type validatedConfigs struct {
 	known  *lru.Cache[configVersion, validatedConfig]
 	flight singleflight.Group
-	turns  *turns
+	// places are given to namespaces in turn, so that what one tenant has validated delays
+	// another's by one validation at the most.
+	places fairness.Places
 }
 
 type configVersion struct {
@@ -45,15 +59,14 @@ func newValidatedConfigs() (*validatedConfigs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache of auth-configs: %w", err)
 	}
-	return &validatedConfigs{known: known, turns: newTurns(maxValidating)}, nil
+	return &validatedConfigs{known: known}, nil
 }
 
 // compile is configmap.Compile when it is this one's turn, or an error that is
 // not about the ConfigMap when ctx ends first.
 func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*compile.Compiled, error) {
-	done, err := c.turns.take(ctx, cm.Namespace)
-	if err != nil {
-		return nil, err
+	if c.places.Take(ctx, cm.Namespace, validationPlaces) != nil {
+		return nil, errBusy
 	}
 	type result struct {
 		config *compile.Compiled
@@ -61,7 +74,7 @@ func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*
 	}
 	results := make(chan result, 1)
 	go func() {
-		defer done()
+		defer c.places.Release(cm.Namespace)
 		config, err := configmap.Compile(cm)
 		results <- result{config, err}
 	}()

@@ -246,5 +246,29 @@ type Limits struct {
 	// MaxFilteredBytes bounds one list that is held to be filtered.
 	MaxFilteredBytes      int64
 	MaxConcurrentRequests int
+	// MaxConcurrentPerCaller is 0 where a caller may have what others do not want.
+	MaxConcurrentPerCaller int
+	// MaxStreams bounds GET and listen streams, MaxStreamsPerCaller those of one caller.
+	MaxStreams, MaxStreamsPerCaller int
+	// RequestsPerSecond of one caller; 0 for any number.
+	RequestsPerSecond int
+	// MaxConnections of each listener.
+	MaxConnections int
+	// MaxUpstreamRequests are those in flight to one upstream, 0 for what UpstreamRequests
+	// says.
+	MaxUpstreamRequests   int
 	UpstreamHeaderTimeout time.Duration
+}
+
+// awsMCPRequests is the default for AWS's MCP server: it takes 27 connections of an
+// account and Region.
+const awsMCPRequests = 24
+
+// UpstreamRequests bounds the requests in flight to an upstream; 0 for none. Streams are
+// at most half of them.
+func (c *Config) UpstreamRequests(u *Upstream) int {
+	if c.Limits.MaxUpstreamRequests > 0 || !isAWSMCP(u.URL.Hostname()) {
+		return c.Limits.MaxUpstreamRequests
+	}
+	return awsMCPRequests
 }

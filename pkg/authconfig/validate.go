@@ -23,6 +23,8 @@ const (
 	minFilteredBytes, maxFilteredBytes, defaultFilteredBytes = 1 << 10, 16 << 20, 8 << 20
 	maxListEntries                                           = 64
 	maxConcurrent, defaultConcurrent                         = 65536, 512
+	defaultStreams, streamsPerCaller                         = 2048, 64
+	connectionsPerRequest                                    = 4
 	maxHeaderTimeout, defaultHeaderTimeout                   = time.Hour, 120 * time.Second
 	maxClockSkew, defaultClockSkew                           = 5 * time.Minute, 30 * time.Second
 	maxUpstreams, maxRoleMappings                            = 32, 256
@@ -359,6 +361,14 @@ func (v *validator) limits(path string, wire *wireLimits) {
 			1,
 			maxConcurrent,
 		),
+		MaxConcurrentPerCaller: between(
+			v, path+".maxConcurrentPerCaller", wire.MaxConcurrentPerCaller, 0, 0, maxConcurrent,
+		),
+		MaxStreams:          between(v, path+".maxStreams", wire.MaxStreams, defaultStreams, 1, maxConcurrent),
+		MaxStreamsPerCaller: between(v, path+".maxStreamsPerCaller", wire.MaxStreamsPerCaller, streamsPerCaller, 1, maxConcurrent),
+		RequestsPerSecond:   between(v, path+".requestsPerSecond", wire.RequestsPerSecond, 0, 0, maxConcurrent),
+		MaxConnections:      between(v, path+".maxConnections", wire.MaxConnections, 0, 0, maxConcurrent),
+		MaxUpstreamRequests: between(v, path+".maxUpstreamRequests", wire.MaxUpstreamRequests, 0, 0, maxConcurrent),
 		UpstreamHeaderTimeout: between(
 			v,
 			path+".upstreamHeaderTimeout",
@@ -367,5 +377,13 @@ func (v *validator) limits(path string, wire *wireLimits) {
 			time.Millisecond,
 			maxHeaderTimeout,
 		),
+	}
+	limits := &v.config.Limits
+	if limits.MaxConnections == 0 {
+		limits.MaxConnections = min(connectionsPerRequest*limits.MaxConcurrentRequests, maxConcurrent)
+	}
+	if v.config.Identity.Source == SourceServiceAccount {
+		// One caller has them all.
+		limits.MaxStreamsPerCaller = limits.MaxStreams
 	}
 }

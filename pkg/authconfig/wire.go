@@ -143,8 +143,16 @@ type wireAudit struct {
 }
 
 type wireLimits struct {
-	MaxRequestBytes       *int           `yaml:"maxRequestBytes"`
-	MaxFilteredBytes      *int           `yaml:"maxFilteredBytes"`
-	MaxConcurrentRequests *int           `yaml:"maxConcurrentRequests"`
+	MaxRequestBytes       *int `yaml:"maxRequestBytes"`
+	MaxFilteredBytes      *int `yaml:"maxFilteredBytes"`
+	MaxConcurrentRequests *int `yaml:"maxConcurrentRequests"`
+
+	MaxConcurrentPerCaller *int `yaml:"maxConcurrentPerCaller"`
+	MaxStreams             *int `yaml:"maxStreams"`
+	MaxStreamsPerCaller    *int `yaml:"maxStreamsPerCaller"`
+	RequestsPerSecond      *int `yaml:"requestsPerSecond"`
+	MaxConnections         *int `yaml:"maxConnections"`
+	MaxUpstreamRequests    *int `yaml:"maxUpstreamRequests"`
+
 	UpstreamHeaderTimeout *time.Duration `yaml:"upstreamHeaderTimeout"`
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 )
 
@@ -55,7 +56,20 @@ type Caller struct {
 	// Workload is set for service-account tokens.
 	Workload *Workload
 	Token    Token
+	// key is Key, made once.
+	key string
 }
+
+// Key tells callers apart, as one issuer's subject.
+func (c *Caller) Key() string {
+	if c.key != "" {
+		return c.key
+	}
+	return keyOf(c.Issuer, c.Subject)
+}
+
+// keyOf has the length first: no two issuers and subjects make the same.
+func keyOf(issuer, subject string) string { return strconv.Itoa(len(issuer)) + " " + issuer + subject }
 
 // Workload is the service account of a Pod.
 type Workload struct {

@@ -118,6 +118,7 @@ func workloadCaller(raw string) (*Caller, error) {
 	return &Caller{
 		Issuer: stringClaim(said.claims, "iss"), Subject: subject, Scopes: scopes(said.claims), Claims: said.claims,
 		Expiry: expiry, Workload: &Workload{Namespace: parts[2], ServiceAccount: parts[3]}, Token: NewToken(raw),
+		key: keyOf(stringClaim(said.claims, "iss"), subject),
 	}, nil
 }
 

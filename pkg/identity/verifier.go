@@ -150,7 +150,7 @@ func (v *Verifier) read(token Token) (*Caller, error) {
 	}
 	return &Caller{
 		Issuer: v.rules.Issuer, Subject: subject, Scopes: scopes(claims), Claims: claims, Expiry: expiry, Token: token,
-		Actor: actorClaim(claims),
+		Actor: actorClaim(claims), key: keyOf(v.rules.Issuer, subject),
 	}, nil
 }
 

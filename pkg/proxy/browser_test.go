@@ -20,7 +20,7 @@ func (b *bed) ask(method, path string, edits ...edit) answer {
 	recorder := httptest.NewRecorder()
 	r.RequestURI, r.RemoteAddr = path, "10.1.2.3:4567"
 	b.server.ServeHTTP(recorder, r)
-	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+	return answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
 }
 
 const metadataPath = "/.well-known/oauth-protected-resource/mcp"

@@ -28,8 +28,12 @@ type call struct {
 	place *place
 
 	// Filled by the steps, in their order.
-	caller    *identity.Caller
-	body      []byte
+	caller *identity.Caller
+	body   []byte
+	// bodyRead is set once the client's body was read to its end; held is how much of it
+	// counts among those that are held.
+	bodyRead  bool
+	held      int64
 	messages  *mcp.Body
 	session   session
 	version   string
@@ -58,15 +62,10 @@ type call struct {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, u *liveconfig.Upstream) {
 	c := &call{server: s, snap: snap, upstream: u, w: w, r: r, started: time.Now()}
-	var free bool
-	if c.place, free = s.inFlight.take(r.Method == http.MethodGet, snap.Config.Limits.MaxConcurrentRequests); !free {
-		c.fail(overloaded("too many requests at once"))
-		c.record()
-		return
-	}
 	// An answer that breaks off panics with http.ErrAbortHandler; the record is
 	// written all the same.
 	defer func() {
+		c.releaseBody()
 		c.place.release()
 		c.record()
 	}()
@@ -77,7 +76,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *liveconfig.
 
 // run is the pipeline.
 func (c *call) run() *failure {
-	if f := c.identify(); f != nil {
+	if f := c.arrive(); f != nil {
+		return f
+	}
+	if f := c.takePlace(); f != nil {
 		return f
 	}
 	if f := c.readMessages(); f != nil {
@@ -100,6 +102,19 @@ func (c *call) run() *failure {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	return c.relay(answer)
+}
+
+// arrive finds out who is calling. Who that is decides which places are for the request,
+// so that until then it counts among those that nobody answers for.
+func (c *call) arrive() *failure {
+	shared := c.server.capacity
+	leave, ok := shared.arrive(c.snap.Config.Limits.MaxConcurrentRequests)
+	if !ok {
+		shared.metrics.Overloaded("arriving")
+		return overloaded("too many requests at once")
+	}
+	defer leave()
+	return c.identify()
 }
 
 // isStream reports whether the call lasts: a GET or a subscription.
@@ -133,22 +148,24 @@ func (c *call) fail(f *failure) {
 		c.outcome.status = f.status
 		f.requestID = c.requestID()
 		if f.status != statusClientGone {
+			c.leaveBody(f)
 			f.write(c.w, c.messages)
 		}
 	}
-	if f.status >= http.StatusInternalServerError {
-		slog.Warn(
-			"a request could not be served",
-			"upstream",
-			c.upstream.Name,
-			"status",
-			f.status,
-			"reason",
-			f.reason,
-			"answer",
-			f.message,
-		)
+	switch {
+	case f.reason == reasonOverload:
+		// A flood has many: the metric counts them.
+		c.server.overloads.Do(func() { c.warn(f) })
+	case f.status >= http.StatusInternalServerError:
+		c.warn(f)
 	}
+}
+
+func (c *call) warn(f *failure) {
+	slog.Warn(
+		"a request could not be served",
+		"upstream", c.upstream.Name, "status", f.status, "reason", f.reason, "answer", f.message,
+	)
 }
 
 // requestID names the call; errors carry it, so that their record can be found.

@@ -3,8 +3,10 @@ package proxy
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +28,7 @@ const (
 	codePath             = 40400
 	codeSession          = 40401
 	codeMethodNotAllowed = 40500
+	codeRate             = 42900
 )
 
 // Reasons end up in audit records and as a metric's label, beside those of
@@ -49,6 +52,7 @@ const (
 	reasonInvalid     = "invalidMessage"
 	reasonMismatch    = "headerMismatch"
 	reasonOverload    = "overload"
+	reasonRate        = "rate"
 	reasonUnavailable = "unavailable"
 	reasonProvider    = "identityProviderConfig"
 	reasonUpstream    = "upstream"
@@ -232,6 +236,14 @@ func overloaded(message string) *failure {
 	return &failure{
 		status: http.StatusServiceUnavailable, code: mcp.CodeInternal, message: message, reason: reasonOverload,
 		retryAfter: 1,
+	}
+}
+
+// tooManyRequests is for a caller above limits.requestsPerSecond.
+func tooManyRequests(wait time.Duration) *failure {
+	return &failure{
+		status: http.StatusTooManyRequests, code: codeRate, message: "this caller sends too many requests a second",
+		reason: reasonRate, retryAfter: max(1, int(math.Ceil(wait.Seconds()))),
 	}
 }
 

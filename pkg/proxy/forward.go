@@ -156,6 +156,10 @@ func (c *call) upstreamHeader() http.Header {
 // send signs a request and waits for the header of its answer. Nothing is sent
 // unsigned.
 func (c *call) send(ctx context.Context, header http.Header, credential aws.Credentials) (*http.Response, *failure) {
+	release, f := c.takeUpstream(ctx)
+	if f != nil {
+		return nil, f
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	request := &http.Request{
 		Method: c.r.Method, URL: c.upstream.URL, Host: c.upstream.URL.Host, Header: header,
@@ -170,6 +174,7 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 	}
 	if err := c.server.signer.Sign(ctx, request, c.body, credential, c.upstream.Scope, time.Now()); err != nil {
 		cancel(nil)
+		release()
 		slog.Error("a request could not be signed", "error", err)
 		return nil, internalError("internal error")
 	}
@@ -183,24 +188,28 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 	timer.Stop()
 	if err != nil {
 		defer cancel(nil)
+		defer release()
 		return nil, c.sendFailure(ctx, err)
 	}
 	c.server.options.Metrics.UpstreamAnswered(c.upstream.Name, time.Since(begun))
 	c.outcome.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
-	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel}
+	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel, release: release}
 	return answer, nil
 }
 
-// cancelOnClose frees the upstream's connection with the answer.
+// cancelOnClose frees the upstream's connection, and the call's place there, with the
+// answer.
 type cancelOnClose struct {
 	io.ReadCloser
-	cancel context.CancelCauseFunc
+	cancel  context.CancelCauseFunc
+	release func()
 }
 
 // Close implements io.Closer.
 func (b *cancelOnClose) Close() error {
 	err := b.ReadCloser.Close()
 	b.cancel(nil)
+	b.release()
 	return err
 }
 

@@ -169,6 +169,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	// closes is set where the answer ends its connection.
+	closes bool
 }
 
 func (a answer) rpcError(t *testing.T) (code int, message, reason string) {
@@ -222,7 +224,7 @@ func (b *bed) do(method, token, body string, edits ...edit) answer {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, string(text)}
+	return answer{response.StatusCode, response.Header, string(text), response.Close}
 }
 
 func callTool(id int, name, arguments string) string {

@@ -15,6 +15,9 @@ func (c *call) identify() *failure {
 	caller, err := c.snap.Authenticator.Authenticate(c.r.Context(), c.r.Header)
 	if err == nil {
 		c.caller = caller
+		if connection := ConnectionOf(c.r); connection != nil {
+			connection.Verified()
+		}
 		metrics.Authenticated("success")
 		return nil
 	}

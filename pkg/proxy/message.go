@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +28,10 @@ func (c *call) readMessages() *failure {
 	if f := c.readBody(); f != nil {
 		return f
 	}
-	messages, err := mcp.Parse(c.body)
+	messages, err := c.parse()
+	if errors.Is(err, errBodies) {
+		return overloaded(err.Error())
+	}
 	if err != nil {
 		var bad *mcp.InvalidMessageError
 		if errors.As(err, &bad) {
@@ -42,8 +47,8 @@ func (c *call) readMessages() *failure {
 		return f
 	}
 	lasts := !messages.Batch && mcp.MethodOf(messages.Messages[0].Method).Lasts
-	if lasts && !c.place.moveToStreams(c.snap.Config.Limits.MaxConcurrentRequests) {
-		return overloaded("too many streams at once")
+	if lasts {
+		return c.moveToStreams()
 	}
 	return nil
 }
@@ -89,22 +94,78 @@ func (c *call) readBody() *failure {
 	if c.r.ContentLength > limit {
 		return bodyTooLarge(limit)
 	}
-	var err error
-	if c.r.ContentLength >= 0 {
-		c.body = make([]byte, c.r.ContentLength)
-		_, err = io.ReadFull(c.r.Body, c.body)
-	} else {
-		c.body, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
-	}
-	var large *http.MaxBytesError
+	err := c.readAll(limit)
 	switch {
 	case err == nil:
+		c.bodyRead = true
 		c.clearReadDeadline()
 		return nil
-	case errors.As(err, &large):
+	case errors.Is(err, errBodies):
+		return overloaded(err.Error())
+	case errors.Is(err, errTooLarge):
 		return bodyTooLarge(limit)
 	}
 	return invalid("the body breaks off")
+}
+
+var errTooLarge = errors.New("the body is too large")
+
+// readAll reads the body. Memory is taken for what has come, and not for what a client
+// says that it will send.
+func (c *call) readAll(limit int64) error {
+	size := int64(smallBody)
+	if c.r.ContentLength >= 0 {
+		size = min(c.r.ContentLength, eagerBody)
+	}
+	if size > smallBody {
+		if err := c.holdBody(int(size)); err != nil {
+			return err
+		}
+	}
+	body := make([]byte, 0, size+1)
+	for {
+		if len(body) == cap(body) {
+			more := min(max(int64(cap(body)), smallBody), limit+1-int64(len(body)))
+			if c.r.ContentLength > int64(cap(body)) {
+				more = min(more, c.r.ContentLength+1-int64(cap(body)))
+			}
+			if more <= 0 {
+				return errTooLarge
+			}
+			if err := c.holdBody(int(more)); err != nil {
+				return err
+			}
+			body = slices.Grow(body, int(more))[:len(body)]
+		}
+		n, err := c.r.Body.Read(body[len(body):cap(body)])
+		if body = body[:len(body)+n]; int64(len(body)) > limit {
+			return errTooLarge
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			c.body = body
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// parse reads the messages of the body. Large ones take turns: reading one can take many
+// times its length.
+func (c *call) parse() (*mcp.Body, error) {
+	if len(c.body) <= smallBody {
+		return mcp.Parse(c.body)
+	}
+	cost := min(int64(len(c.body))*parseCost, maxParsing)
+	ctx, cancel := context.WithTimeout(c.r.Context(), placeWait)
+	defer cancel()
+	if c.server.capacity.parsing.Acquire(ctx, cost) != nil {
+		c.server.capacity.metrics.Overloaded("parsing")
+		return nil, errBodies
+	}
+	defer c.server.capacity.parsing.Release(cost)
+	return mcp.Parse(c.body)
 }
 
 // clearReadDeadline is for requests whose body was read whole; for others the

@@ -1,62 +1,229 @@
 package proxy
 
 import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
+	"golang.org/x/sync/semaphore"
+
+	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/fairness"
+	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
-// inFlight counts the calls that are being served. Streams last, so they have a
-// count of their own.
-type inFlight struct {
-	requests atomic.Int64
-	streams  atomic.Int64
-	metrics  *telemetry.Metrics
+const (
+	// placeWait is how long a caller above his share waits for a place.
+	placeWait = time.Second
+	// upstreamWait is how long a request waits for its turn at an upstream whose
+	// requests in flight are bounded.
+	upstreamWait = 5 * time.Second
+	// maxHeldBodies bounds the bodies that are held at once, in bytes; half of it is for
+	// one caller. Bodies of up to smallBody count with their places alone.
+	maxHeldBodies = 32 << 20
+	smallBody     = 4 << 10
+	// eagerBody is what is made ready for a body before it comes.
+	eagerBody = 64 << 10
+	// parseCost is how much more than its length reading a body can take, at the most,
+	// and maxParsing bounds that for all bodies that are read at once.
+	parseCost  = 16
+	maxParsing = 64 << 20
+)
+
+// capacity is what requests share: places, by caller, and memory for bodies.
+type capacity struct {
+	metrics *telemetry.Metrics
+	// arriving counts requests of which it is not known yet who sends them.
+	arriving atomic.Int64
+	requests fairness.Places
+	streams  fairness.Places
+	rates    *fairness.Rates
+	bodies   fairness.Budget
+	parsing  *semaphore.Weighted
+
+	mu sync.Mutex
+	// upstreams are the requests in flight to upstreams, and upstreamStreams the streams
+	// among them, by Upstream.Key.
+	upstreams, upstreamStreams map[string]*fairness.Places
+}
+
+func newCapacity(metrics *telemetry.Metrics) *capacity {
+	return &capacity{
+		metrics: metrics, rates: fairness.NewRates(), parsing: semaphore.NewWeighted(maxParsing),
+		upstreams: map[string]*fairness.Places{}, upstreamStreams: map[string]*fairness.Places{},
+	}
+}
+
+// arrive counts a request whose caller is not known yet; leave ends that.
+func (c *capacity) arrive(most int) (leave func(), ok bool) {
+	if c.arriving.Add(1) > int64(most) {
+		c.arriving.Add(-1)
+		return nil, false
+	}
+	return func() { c.arriving.Add(-1) }, true
 }
 
 // place is a call's place among those in flight.
 type place struct {
-	among  *inFlight
+	among  *capacity
+	caller string
 	stream bool
 }
 
-// take gives a place unless limit are taken already.
-func (f *inFlight) take(stream bool, limit int) (*place, bool) {
-	counter := &f.requests
+func (c *capacity) kind(stream bool) *fairness.Places {
 	if stream {
-		counter = &f.streams
+		return &c.streams
 	}
-	if counter.Add(1) > int64(limit) {
-		counter.Add(-1)
-		return nil, false
-	}
-	if stream {
-		f.metrics.StreamStarted()
-	} else {
-		f.metrics.RequestStarted()
-	}
-	return &place{among: f, stream: stream}, true
+	return &c.requests
 }
 
-// release gives the place back.
+// take gives the caller a place.
+func (c *capacity) take(
+	ctx context.Context,
+	caller *identity.Caller,
+	stream bool,
+	config *authconfig.Config,
+) (*place, error) {
+	limits := fairness.Limits{
+		Most: config.Limits.MaxConcurrentRequests, PerCaller: config.Limits.MaxConcurrentPerCaller,
+		Shared: config.Identity.Source == authconfig.SourceBearer,
+	}
+	if limits.Shared {
+		limits.Wait = placeWait
+	}
+	if stream {
+		// They last: to wait for one to end is of no use.
+		limits.Most, limits.PerCaller = config.Limits.MaxStreams, config.Limits.MaxStreamsPerCaller
+		limits.Wait = 0
+	}
+	name := caller.Key()
+	if err := c.kind(stream).Take(ctx, name, limits); err != nil {
+		return nil, err
+	}
+	if stream {
+		c.metrics.StreamStarted()
+	} else {
+		c.metrics.RequestStarted()
+	}
+	return &place{among: c, caller: name, stream: stream}, nil
+}
+
+// release gives the place back; the call may have none.
 func (p *place) release() {
-	if p.stream {
-		p.among.streams.Add(-1)
-		p.among.metrics.StreamEnded()
+	if p == nil {
 		return
 	}
-	p.among.requests.Add(-1)
-	p.among.metrics.RequestEnded()
+	p.among.kind(p.stream).Release(p.caller)
+	if p.stream {
+		p.among.metrics.StreamEnded()
+	} else {
+		p.among.metrics.RequestEnded()
+	}
 }
 
-// moveToStreams changes the place of a request that turns out to last; when no
-// place is free there it keeps the one that it has.
-func (p *place) moveToStreams(limit int) bool {
-	next, ok := p.among.take(true, limit)
-	if !ok {
-		return false
+// takePlace gives the call its place, once it is known who sends it.
+func (c *call) takePlace() *failure {
+	shared := c.server.capacity
+	if wait, ok := shared.rates.Allow(c.caller.Key(), c.snap.Config.Limits.RequestsPerSecond); !ok {
+		shared.metrics.Overloaded("rate")
+		return tooManyRequests(wait)
 	}
-	p.release()
-	*p = *next
-	return true
+	stream := c.r.Method == http.MethodGet
+	var err error
+	if c.place, err = shared.take(c.r.Context(), c.caller, stream, c.snap.Config.Config); err != nil {
+		return c.noPlace(stream)
+	}
+	return nil
+}
+
+func (c *call) noPlace(stream bool) *failure {
+	if stream {
+		c.server.capacity.metrics.Overloaded("streams")
+		return overloaded("too many streams at once")
+	}
+	c.server.capacity.metrics.Overloaded("requests")
+	return overloaded("too many requests at once")
+}
+
+// moveToStreams changes the place of a request that turns out to last.
+func (c *call) moveToStreams() *failure {
+	next, err := c.server.capacity.take(c.r.Context(), c.caller, true, c.snap.Config.Config)
+	if err != nil {
+		return c.noPlace(true)
+	}
+	c.place.release()
+	c.place = next
+	return nil
+}
+
+// takeUpstream waits for the call's turn at its upstream, where the requests in flight
+// to it are bounded; release ends it.
+func (c *call) takeUpstream(ctx context.Context) (release func(), f *failure) {
+	most := c.snap.Config.UpstreamRequests(c.upstream.Upstream)
+	if most == 0 {
+		return func() {}, nil
+	}
+	name := c.caller.Key()
+	limits := fairness.Limits{Most: most, Shared: c.isBearer(), Wait: upstreamWait}
+	all, streams := c.server.capacity.ofUpstream(c.upstream.Key)
+	if c.isStream() {
+		half := limits
+		half.Most, half.Wait = max(1, most/2), 0
+		if streams.Take(ctx, name, half) != nil {
+			return nil, c.noUpstream("upstreamStreams")
+		}
+	}
+	if all.Take(ctx, name, limits) != nil {
+		if c.isStream() {
+			streams.Release(name)
+		}
+		return nil, c.noUpstream("upstream")
+	}
+	stream := c.isStream()
+	return sync.OnceFunc(func() {
+		all.Release(name)
+		if stream {
+			streams.Release(name)
+		}
+	}), nil
+}
+
+func (c *call) noUpstream(what string) *failure {
+	c.server.capacity.metrics.Overloaded(what)
+	return overloaded("too many requests to this upstream at once")
+}
+
+func (c *capacity) ofUpstream(key string) (all, streams *fairness.Places) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.upstreams[key] == nil {
+		c.upstreams[key], c.upstreamStreams[key] = &fairness.Places{}, &fairness.Places{}
+	}
+	return c.upstreams[key], c.upstreamStreams[key]
+}
+
+// errBodies says that the bodies that are held are too many.
+var errBodies = errors.New("too many large bodies at once")
+
+// holdBody takes memory for so many bytes more of the call's body.
+func (c *call) holdBody(n int) error {
+	if n <= 0 {
+		return nil
+	}
+	if !c.server.capacity.bodies.Take(c.caller.Key(), int64(n), maxHeldBodies) {
+		c.server.capacity.metrics.Overloaded("bodies")
+		return errBodies
+	}
+	c.held += int64(n)
+	return nil
+}
+
+func (c *call) releaseBody() {
+	if c.held > 0 {
+		c.server.capacity.bodies.Release(c.caller.Key(), c.held)
+	}
 }

@@ -30,6 +30,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // route finds the upstream by the request's path.
 func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, routes *liveconfig.Routes) {
+	if connection := ConnectionOf(r); connection != nil && connection.Surplus {
+		s.capacity.metrics.Overloaded("connections")
+		w.Header().Set("Connection", "close")
+		overloaded("too many connections").write(w, nil)
+		return
+	}
 	path := r.URL.EscapedPath()
 	if rest, ok := strings.CutPrefix(path, authconfig.MetadataPath); ok {
 		s.serveMetadata(w, r, snap, routes, rest)

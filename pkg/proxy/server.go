@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"sync/atomic"
+	"time"
 
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/credentials"
@@ -13,6 +14,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/sessionid"
 	"github.com/countersign-io/countersign/pkg/sigv4"
 	"github.com/countersign-io/countersign/pkg/telemetry"
+	"golang.org/x/time/rate"
 )
 
 // Options are what a Server works with.
@@ -40,7 +42,9 @@ type Server struct {
 	challenged  challenged
 	signer      *sigv4.Signer
 
-	inFlight  inFlight
+	capacity *capacity
+	// overloads tells some of what was refused for want of capacity.
+	overloads rate.Sometimes
 	heldLists *mcp.HoldBudget
 	listeners *listeners
 	sequence  atomic.Uint64
@@ -55,10 +59,10 @@ type Server struct {
 func New(options Options) *Server {
 	s := &Server{
 		options: options, tasks: newOwnership(), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
-		challenged: newChallenged(),
-		heldLists:  mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
+		challenged: newChallenged(), capacity: newCapacity(options.Metrics),
+		overloads: rate.Sometimes{First: 10, Interval: time.Second},
+		heldLists: mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
 	}
-	s.inFlight.metrics = options.Metrics
 	s.credentials = credentials.NewCache(options.Metrics)
 	options.Configs.OnSwap(s.configChanged)
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -68,6 +72,11 @@ func New(options Options) *Server {
 
 // EndStreams makes every GET and subscriptions/listen stream end.
 func (s *Server) EndStreams() { s.stop() }
+
+// MaxConnections is how many connections each listener may have.
+func (s *Server) MaxConnections() int {
+	return s.options.Configs.Current().Config.Limits.MaxConnections
+}
 
 // CredentialCacheSize is the number of role sessions in the cache.
 func (s *Server) CredentialCacheSize() int { return s.credentials.Len() }

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"io"
 	"log"
 	"log/slog"
@@ -9,18 +10,25 @@ import (
 	"sync"
 	"time"
 
+	"github.com/countersign-io/countersign/pkg/proxy"
 	"golang.org/x/time/rate"
 )
 
-// maxConnections bounds the connections of one server that are open at once. With
-// headers of the greatest size they stay within the sidecar's default memory limit.
-const maxConnections = 1024
+const (
+	// maxAdminConnections bounds those of the admin port, adminTimeout how long a request
+	// to it, or its answer, may take.
+	maxAdminConnections = 256
+	adminTimeout        = 10 * time.Second
+	// maxTold bounds the connections above the limit that are told so; others are closed.
+	maxTold = 64
+)
 
-func newHTTPServer(handler http.Handler) *http.Server {
-	connections := &connections{open: map[net.Conn]http.ConnState{}, most: maxConnections}
+// newHTTPServer bounds its connections by most, which may change.
+func newHTTPServer(handler http.Handler, most func() int) *http.Server {
+	connections := newConnections(most)
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAlive, MaxHeaderBytes: maxHeader,
-		ConnState: connections.follow,
+		ConnState: connections.follow, ConnContext: connections.begin,
 		ErrorLog: log.New(
 			newSparingWriter(slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn).Writer()),
 			"",
@@ -28,6 +36,12 @@ func newHTTPServer(handler http.Handler) *http.Server {
 		),
 	}
 	server.RegisterOnShutdown(connections.closeSilent)
+	return server
+}
+
+func newAdminServer(handler http.Handler) *http.Server {
+	server := newHTTPServer(handler, func() int { return maxAdminConnections })
+	server.ReadTimeout, server.WriteTimeout = adminTimeout, 3*adminTimeout
 	return server
 }
 
@@ -51,13 +65,35 @@ func (w *sparingWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// connections are those of one server. When there are too many, one that waits for
-// a next request makes room, else one on which no request has come yet, else the
-// new one is closed.
+// connections are those of one server. When there are too many, one on which nobody was
+// identified makes room, the oldest of them, else one that waits for a next request.
+// Where all are busy the new one is told so, or closed: none with a request in flight is
+// ever cut.
 type connections struct {
-	most int
+	most func() int
 	mu   sync.Mutex
-	open map[net.Conn]http.ConnState
+	open map[net.Conn]*connection
+	told int
+}
+
+type connection struct {
+	*proxy.Connection
+	state http.ConnState
+	// since is when it began, or when its last request ended.
+	since time.Time
+}
+
+func newConnections(most func() int) *connections {
+	return &connections{most: most, open: map[net.Conn]*connection{}}
+}
+
+// begin is http.Server.ConnContext, which comes before anything else of a connection.
+func (s *connections) begin(ctx context.Context, c net.Conn) context.Context {
+	known := &connection{Connection: &proxy.Connection{}, since: time.Now()}
+	s.mu.Lock()
+	s.open[c] = known
+	s.mu.Unlock()
+	return proxy.WithConnection(ctx, known.Connection)
 }
 
 // follow is http.Server.ConnState, which a new connection goes through before
@@ -72,38 +108,78 @@ func (s *connections) follow(c net.Conn, state http.ConnState) {
 func (s *connections) note(c net.Conn, state http.ConnState) (surplus net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case state == http.StateClosed || state == http.StateHijacked:
-		delete(s.open, c)
+	known := s.open[c]
+	if known == nil {
+		// It made room for another and is being closed.
 		return nil
-	case state == http.StateNew && len(s.open) >= s.most:
-		if surplus = s.victim(); surplus == nil {
-			return c
-		}
-		idle := s.open[surplus] == http.StateIdle
-		delete(s.open, surplus)
-		if idle {
-			// TLS says goodbye, and whoever accepts the next must not wait for that.
-			closeSoon(surplus)
-			surplus = nil
-		}
 	}
-	s.open[c] = state
-	return surplus
+	known.state = state
+	switch state {
+	case http.StateClosed, http.StateHijacked:
+		s.forget(c)
+	case http.StateIdle:
+		known.since = time.Now()
+	case http.StateNew:
+		if len(s.open)-s.told <= s.most() {
+			return nil
+		}
+		return s.makeRoom(c, known)
+	case http.StateActive:
+	}
+	return nil
+}
+
+func (s *connections) makeRoom(c net.Conn, known *connection) (surplus net.Conn) {
+	victim := s.victim(c)
+	switch {
+	case victim != nil:
+		silent := s.open[victim].state != http.StateIdle
+		s.forget(victim)
+		if silent {
+			return victim
+		}
+		// TLS says goodbye, and whoever accepts the next must not wait for that.
+		closeSoon(victim)
+		return nil
+	case s.told < maxTold:
+		s.told++
+		known.Surplus = true
+		return nil
+	}
+	s.forget(c)
+	return c
+}
+
+func (s *connections) forget(c net.Conn) {
+	if known := s.open[c]; known != nil && known.Surplus {
+		s.told--
+	}
+	delete(s.open, c)
 }
 
 func closeSoon(c net.Conn) { go func() { _ = c.Close() }() }
 
-func (s *connections) victim() (silent net.Conn) {
-	for c, state := range s.open {
-		switch state {
-		case http.StateIdle:
-			return c
-		case http.StateNew:
-			silent = c
+// victim is the connection that makes room for a new one, nil for none.
+func (s *connections) victim(newest net.Conn) net.Conn {
+	var unknown, idle net.Conn
+	older := func(c, than net.Conn) bool { return than == nil || s.open[c].since.Before(s.open[than].since) }
+	for c, known := range s.open {
+		switch {
+		case c == newest || known.Surplus:
+		case !known.IsVerified():
+			if older(c, unknown) {
+				unknown = c
+			}
+		case known.state == http.StateIdle:
+			if older(c, idle) {
+				idle = c
+			}
 		}
 	}
-	return silent
+	if unknown != nil {
+		return unknown
+	}
+	return idle
 }
 
 // closeSilent closes those on which no request has come yet: Shutdown takes them
@@ -112,8 +188,8 @@ func (s *connections) closeSilent() {
 	time.Sleep(250 * time.Millisecond)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c, state := range s.open {
-		if state == http.StateNew {
+	for c, known := range s.open {
+		if known.state == http.StateNew {
 			closeSoon(c)
 		}
 	}

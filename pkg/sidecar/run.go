@@ -231,9 +231,12 @@ func serveUntil(
 	intercepted []net.Listener,
 	admin net.Listener,
 ) error {
-	main, side := newHTTPServer(server), newHTTPServer(adminHandler)
-	terminated := newHTTPServer(server.Intercepted())
-	terminated.ConnContext = proxy.WithInterceptedPort
+	main, side := newHTTPServer(server, server.MaxConnections), newAdminServer(adminHandler)
+	terminated := newHTTPServer(server.Intercepted(), server.MaxConnections)
+	begin := terminated.ConnContext
+	terminated.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return proxy.WithInterceptedPort(begin(ctx, c), c)
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return ignoreClosed(main.Serve(plain)) })
 	for _, listener := range intercepted {

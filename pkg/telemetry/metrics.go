@@ -33,6 +33,7 @@ type Metrics struct {
 	tokenExchanges        *prometheus.CounterVec
 	tokenExchangeDuration prometheus.Histogram
 	stsConnections        *prometheus.CounterVec
+	overloads             *prometheus.CounterVec
 	reloads               *prometheus.CounterVec
 	reloadSuccess         prometheus.Gauge
 	inFlight              prometheus.Gauge
@@ -118,6 +119,11 @@ func NewMetrics() *Metrics {
 			"The Pod's own connections to AWS STS that egress.denySTS refused, by what told them.",
 			"by",
 		),
+		overloads: counter(
+			"overload_total",
+			"Requests that were refused for want of something that is bounded.",
+			"what",
+		),
 		reloads: counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
 		reloadSuccess: gauge(
 			"config_last_reload_successful",
@@ -149,6 +155,7 @@ func NewMetrics() *Metrics {
 		m.tokenExchanges,
 		m.tokenExchangeDuration,
 		m.stsConnections,
+		m.overloads,
 		m.reloads,
 		m.reloadSuccess,
 		m.inFlight,
@@ -169,6 +176,11 @@ func NewMetrics() *Metrics {
 		"success", "invalid_grant", "interaction_required", "access_denied", "misconfigured", "unavailable",
 	} {
 		m.tokenExchanges.WithLabelValues(result)
+	}
+	for _, what := range []string{
+		"arriving", "requests", "streams", "rate", "bodies", "parsing", "upstream", "upstreamStreams", "connections",
+	} {
+		m.overloads.WithLabelValues(what)
 	}
 	for _, by := range []string{"name", "address"} {
 		m.stsConnections.WithLabelValues(by)
@@ -216,6 +228,10 @@ func (m *Metrics) TokenExchanged(result string, took time.Duration) {
 // STSConnectionRefused counts a connection that was refused by its server "name" or by
 // its "address".
 func (m *Metrics) STSConnectionRefused(by string) { m.stsConnections.WithLabelValues(by).Inc() }
+
+// Overloaded counts a request, or a connection, that was refused for want of something
+// that is bounded: see the labels in NewMetrics.
+func (m *Metrics) Overloaded(what string) { m.overloads.WithLabelValues(what).Inc() }
 
 // Authenticated counts an outcome: success, token, scope, unavailable.
 func (m *Metrics) Authenticated(result string) { m.authentications.WithLabelValues(result).Inc() }

@@ -29,7 +29,7 @@ func newCallers() *callers { return &callers{count: map[string]int{}} }
 
 // enter reports whether the caller may have one more under way; leave ends it.
 func (c *callers) enter(caller *identity.Caller) (leave func(), ok bool) {
-	key := caller.Issuer + "\x00" + caller.Subject
+	key := caller.Key()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.count[key] == maxOfCaller {

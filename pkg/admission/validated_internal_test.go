@@ -1,29 +1,32 @@
 package admission
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/countersign-io/countersign/pkg/fairness"
 )
 
 func TestNamespacesHaveTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(2)
-		const work = time.Second
+		var places fairness.Places
+		const work = 100 * time.Millisecond
+		var mu sync.Mutex
 		ended := map[string]time.Duration{}
 		begun := time.Now()
 		validate := func(name, namespace string) {
-			done, err := turns.take(t.Context(), namespace)
-			if err != nil {
+			if err := places.Take(t.Context(), namespace, validationPlaces); err != nil {
 				t.Error(err)
 				return
 			}
 			time.Sleep(work)
+			places.Release(namespace)
+			mu.Lock()
+			defer mu.Unlock()
 			ended[name] = time.Since(begun)
-			done()
 		}
 		for n := range 20 {
 			go validate(fmt.Sprint("a", n), "hostile-a")
@@ -32,6 +35,8 @@ func TestNamespacesHaveTurns(t *testing.T) {
 		synctest.Wait()
 		go validate("theirs", "tenant")
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		// It waits for one validation that is under way, and not for the 38 that came before.
 		if ended["theirs"] == 0 || ended["theirs"] > 2*work {
 			t.Errorf("another tenant's is validated after %v", ended["theirs"])
@@ -39,33 +44,5 @@ func TestNamespacesHaveTurns(t *testing.T) {
 		if last := max(ended["a19"], ended["b19"]); last > 22*work {
 			t.Errorf("the last is validated after %v", last)
 		}
-	})
-}
-
-func TestWhoWaitsForATurnIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(1)
-		done, err := turns.take(t.Context(), "a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		for range maxWaitingOfNamespace {
-			go func() { _, _ = turns.take(ctx, "a") }()
-		}
-		synctest.Wait()
-		if _, err := turns.take(t.Context(), "a"); !errors.Is(err, errBusy) {
-			t.Errorf("one more waits: %v", err)
-		}
-		cancel()
-		synctest.Wait()
-		if len(turns.waiting) != 0 {
-			t.Errorf("%d wait that are gone", len(turns.waiting))
-		}
-		done()
-		if done, err = turns.take(t.Context(), "b"); err != nil {
-			t.Fatal(err)
-		}
-		done()
 	})
 }

@@ -1,0 +1,52 @@
+package fairness
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+)
+
+// maxRates bounds the callers whose rate is remembered; one that is forgotten begins
+// with a full bucket.
+const maxRates = 10_000
+
+// Rates bound how many requests a second each caller sends.
+type Rates struct {
+	buckets *lru.Cache[string, *rate.Limiter]
+}
+
+// NewRates makes one in which nobody has sent anything.
+func NewRates() *Rates {
+	buckets, err := lru.New[string, *rate.Limiter](maxRates)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &Rates{buckets}
+}
+
+// Allow reports whether the caller may send a request now; else wait says after how
+// long the next may come. perSecond is how many a second, and how many at once; 0 is
+// for any number.
+func (r *Rates) Allow(name string, perSecond int) (wait time.Duration, ok bool) {
+	if perSecond <= 0 {
+		return 0, true
+	}
+	bucket, known := r.buckets.Get(name)
+	if !known {
+		bucket = rate.NewLimiter(rate.Limit(perSecond), perSecond)
+		if first, taken, _ := r.buckets.PeekOrAdd(name, bucket); taken {
+			bucket = first
+		}
+	}
+	if bucket.Burst() != perSecond {
+		bucket.SetLimit(rate.Limit(perSecond))
+		bucket.SetBurst(perSecond)
+	}
+	reservation := bucket.Reserve()
+	if wait = reservation.Delay(); wait > 0 {
+		reservation.Cancel()
+		return wait, false
+	}
+	return 0, true
+}
