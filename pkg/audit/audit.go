@@ -1,12 +1,9 @@
-// Package audit writes decision records: one JSON line per decision, in one
-// write, so that a line is never torn.
+// Package audit writes decision records: one JSON line per decision, whole lines in
+// each write, so that a line is never torn.
 package audit
 
 import (
-	"io"
-	"log/slog"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -93,32 +90,6 @@ func (a *AWS) append(b []byte) []byte {
 	b = appendField(b, "session", a.Session)
 	b = appendField(b, "accessKeyId", a.AccessKeyID)
 	return append(b, '}')
-}
-
-// Log writes records to one writer.
-type Log struct {
-	mu     sync.Mutex
-	writer io.Writer
-	buffer []byte
-	failed bool
-}
-
-// NewLog writes to w, which is standard output in the sidecar.
-func NewLog(w io.Writer) *Log { return &Log{writer: w} }
-
-// Write appends the record as one line. A record that cannot be written is
-// reported once in the program's log.
-func (l *Log) Write(r *Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buffer = r.append(l.buffer[:0])
-	if _, err := l.writer.Write(l.buffer); err != nil && !l.failed {
-		l.failed = true
-		slog.Error("decision records cannot be written", "error", err)
-	}
-	if cap(l.buffer) > 16*maxArguments {
-		l.buffer = nil
-	}
 }
 
 func (r *Record) append(b []byte) []byte {

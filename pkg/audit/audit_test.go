@@ -5,44 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// oneWrite fails a test when a record comes in more than one write.
-type oneWrite struct {
-	t  *testing.T
-	mu sync.Mutex
-	n  int
-}
-
-func (w *oneWrite) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.n++
-	if bytes.Count(p, []byte("\n")) != 1 || !json.Valid(p) {
-		w.t.Errorf("a torn record: %q", p)
-	}
-	return len(p), nil
-}
-
-func TestARecordIsOneLineInOneWrite(t *testing.T) {
-	w := &oneWrite{t: t}
-	log := NewLog(w)
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			log.Write(&Record{Time: time.Now(), Caller: "a\nb\"c", Subjects: []string{strings.Repeat("é", 3000)}, Decision: Allow, Policies: []string{"p"}, Arguments: jsontext.Value("{\n \"a\": 1}")})
-		})
-	}
-	all.Wait()
-	if w.n != 20 {
-		t.Errorf("%d writes", w.n)
-	}
-}
 
 func TestWhatARecordHolds(t *testing.T) {
 	var text bytes.Buffer

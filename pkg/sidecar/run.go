@@ -99,8 +99,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	decisions := audit.NewLog(os.Stdout)
 	server := proxy.New(proxy.Options{
-		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: audit.NewLog(os.Stdout),
+		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: decisions,
 		SessionKeys: sessionKeys, LoopbackOnly: isLoopbackListener(listener),
 	})
 	defer server.EndStreams()
@@ -131,6 +132,9 @@ func Run(ctx context.Context, o Options) error {
 	err = serveUntil(ctx, server, adminHandler(configs, server, metrics), listener, intercepted, admin)
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if flushErr := decisions.Flush(flushCtx); flushErr != nil {
+		slog.Warn("decision records were lost", "error", flushErr)
+	}
 	if flushErr := tracer.Shutdown(flushCtx); flushErr != nil {
 		slog.Warn("traces were lost", "error", flushErr)
 	}
