@@ -96,6 +96,11 @@ func (a *Authorizer) Declare(p *policy.Principal, claims map[string]any) {
 	a.policies.Declare(p, claims)
 }
 
+// TagClaims are the claims that policies may ask for as tags of a principal.
+func (a *Authorizer) TagClaims(claims map[string]any) map[string]any {
+	return a.policies.TagClaims(claims)
+}
+
 // HasPolicies is false when every tool is allowed.
 func (a *Authorizer) HasPolicies() bool { return a.policies != nil }
 

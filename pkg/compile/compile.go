@@ -139,12 +139,12 @@ func (c *Compiled) Select(caller *identity.Caller, act any) (rolemap.Selection, 
 
 // Principal is the caller as policies see it; act is as in Select.
 func (c *Compiled) Principal(caller *identity.Caller, act any) *policy.Principal {
-	groups := c.Roles.Groups(caller.Claims)
+	groups, tags := c.Roles.Groups(caller.Claims), c.Authorizer.TagClaims(caller.Claims)
 	var principal *policy.Principal
 	if w := caller.Workload; w != nil {
-		principal = policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, caller.Claims)
+		principal = policy.NewWorkload(w.Namespace, w.ServiceAccount, groups, tags)
 	} else {
-		principal = policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, caller.Claims)
+		principal = policy.NewUser(caller.Subject, caller.Issuer, caller.Scopes, groups, tags)
 	}
 	if act == nil {
 		act = caller.Claims["act"]

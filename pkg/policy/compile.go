@@ -62,6 +62,7 @@ type Set struct {
 	claims    map[string]claimType
 	targets   *lru.Cache[targetKey, *target]
 	pod       types.Record
+	tags      tagReads
 	logOnly   bool
 }
 
@@ -155,6 +156,7 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 	set.logOnly = config.Authorization.Mode == authconfig.ModeLogOnly
 	for _, p := range policies {
 		set.forbids[p.id] = p.policy.Effect() == cedar.Forbid
+		set.tags.add(policyAST(p.policy))
 	}
 	for _, upstream := range config.Upstreams {
 		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name, set.static)
