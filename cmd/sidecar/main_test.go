@@ -54,25 +54,42 @@ type scene struct {
 	process *standin.Process
 	dir     string
 	token   string
+	// binary is what is started.
+	binary string
 }
 
 func start(t *testing.T, policies string) *scene {
 	t.Helper()
-	s := &scene{issuer: standin.NewIssuer(), dir: t.TempDir()}
+	s := newScene(t)
+	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts, Stateless: true, JSON: true})
+	t.Cleanup(s.aws.Close)
+	s.startBefore(t, s.aws.URL, policies)
+	return s
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{issuer: standin.NewIssuer(), dir: t.TempDir(), binary: binary}
 	t.Cleanup(s.issuer.Close)
 	s.sts = standin.NewSTS(s.issuer.URL, "aud")
 	t.Cleanup(s.sts.Close)
-	s.aws = standin.NewMCPServer(standin.MCPOptions{STS: s.sts, Stateless: true, JSON: true})
-	t.Cleanup(s.aws.Close)
 	s.token = s.issuer.Token(map[string]any{"sub": "alice", "aud": "aud"})
+	return s
+}
+
+// startBefore starts the sidecar before an upstream.
+func (s *scene) startBefore(t *testing.T, upstream, policies string, environment ...string) {
+	t.Helper()
+	environment = append(
+		environment, "AWS_ENDPOINT_URL_STS="+s.sts.URL, "AWS_ACCESS_KEY_ID=AMBIENT", "AWS_SECRET_ACCESS_KEY=ambient",
+	)
 	var err error
-	s.process, err = standin.StartSidecar(t.Context(), binary, s.dir, map[string]string{
-		"auth-config.yaml": config(s.aws.URL, s.issuer.URL), "p.cedar": policies,
-	}, "AWS_ENDPOINT_URL_STS="+s.sts.URL, "AWS_ACCESS_KEY_ID=AMBIENT", "AWS_SECRET_ACCESS_KEY=ambient")
+	s.process, err = standin.StartSidecar(t.Context(), s.binary, s.dir, map[string]string{
+		"auth-config.yaml": config(upstream, s.issuer.URL), "p.cedar": policies,
+	}, environment...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 func (s *scene) call(t *testing.T, tool string) string {

@@ -67,6 +67,7 @@ func PodFromEnvironment() policy.Pod {
 
 // Run serves until ctx ends, then lets requests in flight end.
 func Run(ctx context.Context, o Options) error {
+	useContainerMemory()
 	files, err := authconfig.ReadDir(o.ConfigDir)
 	if err != nil {
 		return err
