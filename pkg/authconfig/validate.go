@@ -364,8 +364,10 @@ func (v *validator) limits(path string, wire *wireLimits) {
 		MaxConcurrentPerCaller: between(
 			v, path+".maxConcurrentPerCaller", wire.MaxConcurrentPerCaller, 0, 0, maxConcurrent,
 		),
-		MaxStreams:          between(v, path+".maxStreams", wire.MaxStreams, defaultStreams, 1, maxConcurrent),
-		MaxStreamsPerCaller: between(v, path+".maxStreamsPerCaller", wire.MaxStreamsPerCaller, streamsPerCaller, 1, maxConcurrent),
+		MaxStreams: between(v, path+".maxStreams", wire.MaxStreams, defaultStreams, 1, maxConcurrent),
+		MaxStreamsPerCaller: between(
+			v, path+".maxStreamsPerCaller", wire.MaxStreamsPerCaller, streamsPerCaller, 1, maxConcurrent,
+		),
 		RequestsPerSecond:   between(v, path+".requestsPerSecond", wire.RequestsPerSecond, 0, 0, maxConcurrent),
 		MaxConnections:      between(v, path+".maxConnections", wire.MaxConnections, 0, 0, maxConcurrent),
 		MaxUpstreamRequests: between(v, path+".maxUpstreamRequests", wire.MaxUpstreamRequests, 0, 0, maxConcurrent),
