@@ -27,7 +27,7 @@ const (
 	connectionsPerRequest                                    = 4
 	maxHeaderTimeout, defaultHeaderTimeout                   = time.Hour, 120 * time.Second
 	maxClockSkew, defaultClockSkew                           = 5 * time.Minute, 30 * time.Second
-	maxUpstreams, maxRoleMappings                            = 32, 256
+	maxUpstreams, maxRoleMappings                            = 32, 2048
 	// AssumeRoleWithWebIdentity, PolicyArns.
 	maxPolicyARNs = 10
 )

@@ -106,9 +106,9 @@ func (m *Mapper) SelectNamed(claims, named map[string]any) (Selection, error) {
 	if err != nil && m.denyUnusable {
 		return Selection{}, err
 	}
-	selected := Selection{Mapping: Fallback, Role: m.fallback}
+	selected, held := Selection{Mapping: Fallback, Role: m.fallback}, setOf(values)
 	for _, entry := range m.mappings {
-		matched, err := entry.match(values, claims)
+		matched, err := entry.match(held, claims)
 		if err != nil {
 			entry.warnOnce.Do(func() {
 				slog.Warn("a role mapping's matcher failed and counts as no match",
@@ -157,12 +157,24 @@ func (m *Mapper) Groups(claims map[string]any) []string {
 	return values
 }
 
-// match reports whether the mapping fits a caller whose role claim has values.
-func (e *mapping) match(values []string, claims map[string]any) (bool, error) {
+// match reports whether the mapping fits a caller whose role claim holds values.
+func (e *mapping) match(held valueSet, claims map[string]any) (bool, error) {
 	if e.matcher != nil {
 		return e.matcher.match(claims)
 	}
-	return slices.Contains(values, e.claim), nil
+	return held[e.claim], nil
+}
+
+// valueSet makes thousands of groups against thousands of mappings cost their sum, not
+// their product.
+type valueSet map[string]bool
+
+func setOf(values []string) valueSet {
+	set := make(valueSet, len(values))
+	for _, value := range values {
+		set[value] = true
+	}
+	return set
 }
 
 // Outcome tells how one mapping fared, in the order in which they are tried.
@@ -179,8 +191,9 @@ type Outcome struct {
 func (m *Mapper) Explain(claims map[string]any) []Outcome {
 	outcomes := make([]Outcome, 0, len(m.mappings))
 	values, unusable := roleValues(claims, m.roleClaim)
+	held := setOf(values)
 	for _, entry := range m.mappings {
-		matched, err := entry.match(values, claims)
+		matched, err := entry.match(held, claims)
 		outcome := Outcome{Mapping: entry.index, Role: entry.role, Matched: matched}
 		switch {
 		case err != nil:

@@ -267,3 +267,24 @@ func TestMatchersMayUseCELsExtensions(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFirstOfManyMappingsThatFitsIsFound(t *testing.T) {
+	var mappings []authconfig.RoleMapping
+	var groups []any
+	for n := range 2000 {
+		mappings = append(mappings, authconfig.RoleMapping{
+			Role: role(t, fmt.Sprint("R", n)), Claim: fmt.Sprint("mapped-", n),
+		})
+		groups = append(groups, fmt.Sprint("group-", n))
+	}
+	m, errs := Compile(&authconfig.AWSSTS{
+		RoleClaim: "groups", SessionNameClaim: "sub", RoleMappings: mappings,
+	}, false)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	claims := map[string]any{"sub": "alice", "groups": append(groups, "mapped-1999", "mapped-1500")}
+	if got, err := m.Select(claims); err != nil || got.Mapping != 1500 {
+		t.Errorf("%d %v", got.Mapping, err)
+	}
+}
