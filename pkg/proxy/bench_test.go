@@ -1,7 +1,7 @@
 package proxy_test
 
 import (
-	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,39 +27,80 @@ func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
 
-// BenchmarkPipeline is everything that one tools/call costs inside the sidecar
-// but the two HTTP hops: take a CPU profile of it before tuning.
-func BenchmarkPipeline(b *testing.B) {
+// benched is a server before an upstream that has one answer, and a caller's token.
+type benched struct {
+	server *proxy.Server
+	token  string
+}
+
+func newBenched(b *testing.B, answer string) *benched {
+	b.Helper()
 	issuer := standin.NewIssuer()
-	defer issuer.Close()
+	b.Cleanup(issuer.Close)
 	sts := standin.NewSTS(issuer.URL, audience)
-	defer sts.Close()
+	b.Cleanup(sts.Close)
 	b.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"`+strings.Repeat("x", 64)+`"}]}}`)
+		_, _ = io.WriteString(w, answer)
 	}))
-	defer upstream.Close()
+	b.Cleanup(upstream.Close)
 	configs := liveconfig.NewStore(liveconfig.Options{})
-	defer configs.Close()
+	b.Cleanup(configs.Close)
 	bb := &bed{issuer: issuer}
-	files := authconfig.Files{"auth-config.yaml": bb.config(upstream.URL+"/mcp", &bedOptions{}), "tools.cedar": toolPolicies}
-	if err := configs.Load(files); err != nil {
+	if err := configs.Load(authconfig.Files{
+		"auth-config.yaml": bb.config(upstream.URL+"/mcp", &bedOptions{}), "tools.cedar": toolPolicies,
+	}); err != nil {
 		b.Fatal(err)
 	}
-	server := proxy.New(proxy.Options{Configs: configs, Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(io.Discard), LoopbackOnly: true, SessionKeys: sessionid.NewKeys()})
-	token := issuer.Token(map[string]any{"sub": "alice", "aud": audience, "groups": []string{"s3-readers"}})
-	body := []byte(callTool(1, "echo", `{"text":"`+strings.Repeat("x", 64)+`"}`))
+	return &benched{
+		server: proxy.New(proxy.Options{
+			Configs: configs, Metrics: telemetry.NewMetrics(), Audit: audit.NewLog(io.Discard), LoopbackOnly: true,
+			SessionKeys: sessionid.NewKeys(),
+		}),
+		token: issuer.Token(map[string]any{"sub": "alice", "aud": audience, "groups": []string{"s3-readers"}}),
+	}
+}
+
+func (s *benched) post(b *testing.B, body string) {
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/mcp", strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+s.token)
+	r.Header.Set("Content-Type", "application/json")
+	w := &recorder{header: http.Header{}}
+	s.server.ServeHTTP(w, r)
+	if w.status != http.StatusOK {
+		b.Fatal(w.status)
+	}
+}
+
+// BenchmarkPipeline is everything that one tools/call costs inside the sidecar
+// but the two HTTP hops: take a CPU profile of it before tuning.
+func BenchmarkPipeline(b *testing.B) {
+	text := strings.Repeat("x", 64)
+	s := newBenched(b, `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"`+text+`"}]}}`)
+	body := callTool(1, "echo", `{"text":"`+text+`"}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/mcp", bytes.NewReader(body))
-		r.Header.Set("Authorization", "Bearer "+token)
-		r.Header.Set("Content-Type", "application/json")
-		w := &recorder{header: http.Header{}}
-		server.ServeHTTP(w, r)
-		if w.status != http.StatusOK {
-			b.Fatal(w.status)
-		}
+		s.post(b, body)
+	}
+}
+
+// BenchmarkListOfTools filters lists of few and many tools.
+func BenchmarkListOfTools(b *testing.B) {
+	for _, tools := range []int{10, 10_000} {
+		b.Run(fmt.Sprint(tools), func(b *testing.B) {
+			var list []string
+			for n := range tools {
+				list = append(list, fmt.Sprintf(
+					`{"name":"tool-%d","description":"does what tool %d does","inputSchema":{"type":"object"}}`, n, n,
+				))
+			}
+			s := newBenched(b, `{"jsonrpc":"2.0","id":1,"result":{"tools":[`+strings.Join(list, ",")+`]}}`)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.post(b, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+			}
+		})
 	}
 }
