@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,6 +121,76 @@ func TestPlacesAreBounded(t *testing.T) {
 		if err := alone.Take(t.Context(), "pod", Limits{Most: 16}); (err == nil) != (n < 16) {
 			t.Errorf("place %d: %v", n, err)
 		}
+	}
+}
+
+func TestFewPlacesHaveOneForOthersToo(t *testing.T) {
+	for _, most := range []int{2, 4, 7, 12} {
+		var places Places
+		given := 0
+		for places.Take(t.Context(), "alice", Limits{Most: most, Shared: true}) == nil {
+			given++
+		}
+		if given != most-1 || places.Take(t.Context(), "bob", Limits{Most: most, Shared: true}) != nil {
+			t.Errorf("of %d places one caller has %d", most, given)
+		}
+	}
+}
+
+func TestAWaiterThatLeavesLetsOthersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var places Places
+		if err := places.Take(t.Context(), "alice", Limits{Most: 1}); err != nil {
+			t.Fatal(err)
+		}
+		// As after a reload: one waits with the limits from before, under which nothing is free.
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = places.Take(ctx, "old", Limits{Most: 1, Shared: true, Wait: time.Hour}) }()
+		synctest.Wait()
+		l := Limits{Most: 4, Shared: true, Wait: time.Hour}
+		if err := places.Take(t.Context(), "bob", l); err != nil {
+			t.Fatal(err)
+		}
+		given := make(chan error, 1)
+		go func() { given <- places.Take(t.Context(), "bob", l) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		select {
+		case err := <-given:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("bob waits, and a place is free")
+			places.Release("alice")
+			places.Release("bob")
+		}
+	})
+}
+
+func TestManyAtOnceUseNoMoreThanTheirRate(t *testing.T) {
+	rates := NewRates()
+	const perSecond = 50
+	begun := time.Now()
+	var allowed atomic.Int64
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for time.Since(begun) < time.Second {
+				if wait, ok := rates.Allow("alice", perSecond); ok {
+					allowed.Add(1)
+				} else if wait > time.Second/perSecond+time.Millisecond {
+					t.Errorf("wait %v", wait)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	most := perSecond + int64(time.Since(begun).Seconds()*perSecond) + 1
+	if n := allowed.Load(); n < perSecond || n > most {
+		t.Errorf("%d of at most %d", n, most)
 	}
 }
 

@@ -107,7 +107,10 @@ func (p *Places) Take(ctx context.Context, name string, limits Limits) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.leave(c, w) {
+	left := p.leave(c, w)
+	// Others may have waited for this one only.
+	defer p.grant()
+	if !left {
 		// The place was given in the same moment.
 		if ctx.Err() == nil {
 			return nil
@@ -131,10 +134,16 @@ func (p *Places) Release(name string) {
 func (p *Places) releaseLocked(name string, c *caller) {
 	p.taken--
 	c.taken--
+	p.grant()
+	p.forget(name, c)
+}
+
+// grant gives places to whom it can.
+func (p *Places) grant() {
 	for {
 		next := p.next()
 		if next == nil {
-			break
+			return
 		}
 		w := next.queue[0]
 		next.queue = next.queue[1:]
@@ -142,7 +151,6 @@ func (p *Places) releaseLocked(name string, c *caller) {
 		p.give(next)
 		close(w.given)
 	}
-	p.forget(name, c)
 }
 
 func (p *Places) give(c *caller) {
@@ -160,7 +168,7 @@ func (p *Places) fits(c *caller, l Limits) bool {
 		return false
 	case !l.Shared || c.taken == 0:
 		return true
-	case free <= l.Most/reserve:
+	case l.Most > 1 && free <= max(1, l.Most/reserve):
 		return false
 	}
 	// Others want places where somebody waits that has fewer.

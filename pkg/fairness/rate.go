@@ -43,10 +43,10 @@ func (r *Rates) Allow(name string, perSecond int) (wait time.Duration, ok bool) 
 		bucket.SetLimit(rate.Limit(perSecond))
 		bucket.SetBurst(perSecond)
 	}
-	reservation := bucket.Reserve()
-	if wait = reservation.Delay(); wait > 0 {
-		reservation.Cancel()
-		return wait, false
+	if bucket.Allow() {
+		return 0, true
 	}
-	return 0, true
+	// What is missing of one request.
+	missing := 1 - bucket.Tokens()
+	return max(time.Duration(missing/float64(perSecond)*float64(time.Second)), time.Millisecond), false
 }

@@ -13,8 +13,18 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// maxVerified bounds the tokens that are remembered.
-const maxVerified = 10_000
+const (
+	// maxVerified bounds the tokens that are remembered.
+	maxVerified = 10_000
+	// maxVerifying bounds the requests whose token is being verified. A token that is
+	// remembered needs no place among them.
+	maxVerifying = 512
+	// promptly is how long the verification of a token takes at the most where the
+	// issuer's keys are there, and maxPatient how many requests wait longer, as for a key that
+	// is new: forged tokens could keep new callers out otherwise.
+	promptly   = 100 * time.Millisecond
+	maxPatient = 64
+)
 
 // Bearer verifies the tokens of requests.
 type Bearer struct {
@@ -23,6 +33,8 @@ type Bearer struct {
 	verified *lru.Cache[[sha256.Size]byte, *verifiedToken]
 	// pending makes many requests with one new token verify it once.
 	pending singleflight.Group
+	// verifying and patient have a place for each request that waits, and waits long.
+	verifying, patient chan struct{}
 }
 
 type verifiedToken struct {
@@ -36,11 +48,14 @@ func NewBearer(verifier *Verifier, requiredScopes []string) *Bearer {
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &Bearer{required: requiredScopes, verifier: verifier, verified: verified}
+	return &Bearer{
+		required: requiredScopes, verifier: verifier, verified: verified,
+		verifying: make(chan struct{}, maxVerifying), patient: make(chan struct{}, maxPatient),
+	}
 }
 
 // Authenticate verifies the token of an Authorization header. The error is a
-// *TokenError, a *ScopeError or wraps ErrUnavailable.
+// *TokenError, a *ScopeError, ErrBusy or wraps ErrUnavailable.
 func (b *Bearer) Authenticate(ctx context.Context, header http.Header) (*Caller, error) {
 	raw, err := bearerToken(header["Authorization"])
 	if err != nil {
@@ -58,18 +73,46 @@ func (b *Bearer) authenticate(ctx context.Context, raw string) (*Caller, error) 
 		b.verified.Remove(token.digest)
 		return nil, &TokenError{Description: "the token has expired"}
 	}
+	select {
+	case b.verifying <- struct{}{}:
+		defer func() { <-b.verifying }()
+	default:
+		return nil, ErrBusy
+	}
 	result := b.pending.DoChan(string(token.digest[:]), func() (any, error) {
 		// One caller who goes away must not fail the others.
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*fetchTimeout+unknownKeyWait)
 		defer cancel()
 		return b.verify(detached, token)
 	})
-	select {
-	case r := <-result:
-		caller, _ := r.Val.(*Caller)
-		return caller, r.Err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	return b.await(ctx, result)
+}
+
+func (b *Bearer) await(ctx context.Context, result <-chan singleflight.Result) (*Caller, error) {
+	var late <-chan time.Time
+	// Before the first keys are there nobody is verified, and all wait for them.
+	if b.verifier.keys.current.Load() != nil {
+		timer := time.NewTimer(promptly)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		select {
+		case r := <-result:
+			caller, _ := r.Val.(*Caller)
+			return caller, r.Err
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		case <-late:
+			late = nil
+			select {
+			case b.patient <- struct{}{}:
+				// At most once: late is nil now.
+				defer func() { <-b.patient }()
+			default:
+				return nil, ErrBusy
+			}
+		}
 	}
 }
 

@@ -112,3 +112,6 @@ func (e *InteractionError) Error() string {
 // ErrUnavailable says that nobody can tell whether the token is good, because
 // the issuer's keys or the token file are unavailable: HTTP 503.
 var ErrUnavailable = errors.New("the caller's token cannot be verified now")
+
+// ErrBusy says that too many new tokens are being verified: HTTP 503.
+var ErrBusy = errors.New("too many new tokens are being verified")

@@ -76,7 +76,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *liveconfig.
 
 // run is the pipeline.
 func (c *call) run() *failure {
-	if f := c.arrive(); f != nil {
+	if f := c.identify(); f != nil {
 		return f
 	}
 	if f := c.takePlace(); f != nil {
@@ -102,19 +102,6 @@ func (c *call) run() *failure {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	return c.relay(answer)
-}
-
-// arrive finds out who is calling. Who that is decides which places are for the request,
-// so that until then it counts among those that nobody answers for.
-func (c *call) arrive() *failure {
-	shared := c.server.capacity
-	leave, ok := shared.arrive(c.snap.Config.Limits.MaxConcurrentRequests)
-	if !ok {
-		shared.metrics.Overloaded("arriving")
-		return overloaded("too many requests at once")
-	}
-	defer leave()
-	return c.identify()
 }
 
 // isStream reports whether the call lasts: a GET or a subscription.

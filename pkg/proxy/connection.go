@@ -60,13 +60,18 @@ func (c *call) leaveBody(f *failure) {
 	if c.bodyRead || c.r.ContentLength == 0 {
 		return
 	}
-	control := http.NewResponseController(c.w)
 	if c.caller != nil && !refused {
-		_ = control.SetReadDeadline(time.Now().Add(drainTime))
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(drainTime))
 		return
 	}
-	c.w.Header().Set("Connection", "close")
+	dropBody(c.w)
+}
+
+// dropBody has the answer go out at once, and end the connection: nothing more is read.
+func dropBody(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
 	// HTTP/2 has neither: its streams end without their bodies.
+	control := http.NewResponseController(w)
 	_ = control.EnableFullDuplex()
 	_ = control.SetReadDeadline(time.Now())
 }

@@ -33,8 +33,13 @@ func (c *call) repeatIfEmpty(
 	answer *http.Response,
 	again func() (*http.Response, *failure),
 ) (*http.Response, *failure) {
+	held := answer.Body
 	if answer.StatusCode != http.StatusOK || !startsEmpty(answer) {
 		return answer, nil
+	}
+	if held, ok := held.(*cancelOnClose); ok {
+		// Its place is for the second: where all waited for one they would wait for each other.
+		held.release()
 	}
 	c.server.options.Metrics.EmptyList(c.upstream.Name)
 	slog.Warn(

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/countersign-io/countersign/e2e/standin"
 	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/go-jose/go-jose/v4"
 )
 
 func (b *bed) address() string { return strings.TrimPrefix(b.front.URL, "http://") }
@@ -83,6 +85,64 @@ func TestTheThirdRefusedTokenEndsTheConnection(t *testing.T) {
 		if got.status != http.StatusUnauthorized || got.closes != (n%3 == 2) {
 			t.Errorf("token %d: %d, closes %v", n, got.status, got.closes)
 		}
+	}
+}
+
+func TestForgedTokensKeepNobodyOut(t *testing.T) {
+	b := newBed(t, bedOptions{})
+	alice, bob := b.token("alice", nil), b.token("bob", nil)
+	b.post(alice, callEcho)
+	// The key is unknown: each waits until the issuer is asked again.
+	other := standin.NewIssuer()
+	defer other.Close()
+	other.AddKey(jose.RS256)
+	forged := other.Token(map[string]any{"iss": b.issuer.URL, "aud": audience, "sub": "mallory"})
+	b.post(forged, callEcho)
+	for range 2 * 512 {
+		half(t, b.address(), forged, 1000)
+	}
+	time.Sleep(300 * time.Millisecond)
+	for name, token := range map[string]string{"who was verified before": alice, "who is new": bob} {
+		if got := b.post(token, callEcho); got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+}
+
+func TestWhatIsRefusedByItsAddressWaitsForNoBody(t *testing.T) {
+	b := newBed(t, bedOptions{})
+	for name, request := range map[string]string{
+		"a path that no upstream has": "POST /nowhere", "a method": "PUT /mcp", "a query": "POST /mcp?a=b",
+		"metadata": "POST /.well-known/oauth-protected-resource/mcp",
+	} {
+		begun := time.Now()
+		c, err := net.Dial("tcp", b.address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n", request)
+		// It is answered, and the connection ends.
+		answer, err := io.ReadAll(c)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 4") || time.Since(begun) > 5*time.Second {
+			t.Errorf("%s: after %v %v %.20q", name, time.Since(begun), err, answer)
+		}
+		_ = c.Close()
+	}
+}
+
+func TestTheLargestBodyThatIsAllowedIsTaken(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"content":[]}}`)
+	}))
+	defer upstream.Close()
+	b := newBed(t, bedOptions{upstreamURL: upstream.URL, spec: "\n  limits: {maxRequestBytes: 33554432}"})
+	b.url = b.front.URL + "/"
+	large := callTool(1, "echo", `{"text":"`+strings.Repeat("x", 30<<20)+`"}`)
+	if got := b.post(b.token("alice", nil), large); got.status != http.StatusOK {
+		t.Errorf("%d %.200s", got.status, got.body)
 	}
 }
 

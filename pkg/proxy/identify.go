@@ -31,6 +31,10 @@ func (c *call) identify() *failure {
 		metrics.Authenticated("scope")
 		return c.challenge(scope, reasonScope)
 	}
+	if errors.Is(err, identity.ErrBusy) {
+		metrics.Overloaded("arriving")
+		return overloaded(err.Error())
+	}
 	if c.r.Context().Err() == nil {
 		metrics.Authenticated("unavailable")
 	}

@@ -38,13 +38,13 @@ func (s *Server) Intercepted() http.Handler {
 		if r.TLS == nil || !isForConnection(r.Host, r.TLS.ServerName, port) {
 			// RFC 9110, section 15.5.20: a connection for one host must not carry
 			// requests for another.
-			misdirected().write(w, nil)
+			refuse(w, r, misdirected())
 			return
 		}
 		snap := s.options.Configs.Current()
 		routes := snap.Intercepted(r.TLS.ServerName, port)
 		if routes == nil {
-			notFound("no upstream has this host and port").write(w, nil)
+			refuse(w, r, notFound("no upstream has this host and port"))
 			return
 		}
 		s.route(w, r, snap, routes) //nolint:contextcheck // the request carries it

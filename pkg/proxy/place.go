@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -22,8 +21,11 @@ const (
 	// upstreamWait is how long a request waits for its turn at an upstream whose
 	// requests in flight are bounded.
 	upstreamWait = 5 * time.Second
+	// streamShare is the part of an upstream's streams that one caller may have.
+	streamShare = 3
 	// maxHeldBodies bounds the bodies that are held at once, in bytes; half of it is for
-	// one caller. Bodies of up to smallBody count with their places alone.
+	// one caller, and more where limits.maxRequestBytes needs it. Bodies of up to smallBody
+	// count with their places alone.
 	maxHeldBodies = 32 << 20
 	smallBody     = 4 << 10
 	// eagerBody is what is made ready for a body before it comes.
@@ -36,9 +38,7 @@ const (
 
 // capacity is what requests share: places, by caller, and memory for bodies.
 type capacity struct {
-	metrics *telemetry.Metrics
-	// arriving counts requests of which it is not known yet who sends them.
-	arriving atomic.Int64
+	metrics  *telemetry.Metrics
 	requests fairness.Places
 	streams  fairness.Places
 	rates    *fairness.Rates
@@ -56,15 +56,6 @@ func newCapacity(metrics *telemetry.Metrics) *capacity {
 		metrics: metrics, rates: fairness.NewRates(), parsing: semaphore.NewWeighted(maxParsing),
 		upstreams: map[string]*fairness.Places{}, upstreamStreams: map[string]*fairness.Places{},
 	}
-}
-
-// arrive counts a request whose caller is not known yet; leave ends that.
-func (c *capacity) arrive(most int) (leave func(), ok bool) {
-	if c.arriving.Add(1) > int64(most) {
-		c.arriving.Add(-1)
-		return nil, false
-	}
-	return func() { c.arriving.Add(-1) }, true
 }
 
 // place is a call's place among those in flight.
@@ -173,6 +164,9 @@ func (c *call) takeUpstream(ctx context.Context) (release func(), f *failure) {
 	if c.isStream() {
 		half := limits
 		half.Most, half.Wait = max(1, most/2), 0
+		if half.Shared {
+			half.PerCaller = max(1, half.Most/streamShare)
+		}
 		if streams.Take(ctx, name, half) != nil {
 			return nil, c.noUpstream("upstreamStreams")
 		}
@@ -214,7 +208,9 @@ func (c *call) holdBody(n int) error {
 	if n <= 0 {
 		return nil
 	}
-	if !c.server.capacity.bodies.Take(c.caller.Key(), int64(n), maxHeldBodies) {
+	// Two callers have room for the largest body that the auth-config allows.
+	most := max(maxHeldBodies, 2*(c.snap.Config.Limits.MaxRequestBytes+1))
+	if !c.server.capacity.bodies.Take(c.caller.Key(), int64(n), most) {
 		c.server.capacity.metrics.Overloaded("bodies")
 		return errBodies
 	}

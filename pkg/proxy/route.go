@@ -21,7 +21,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Before anything is answered: net/http reads the rest of a body then.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	if s.options.LoopbackOnly && !IsLoopbackHost(r.Host) {
-		forbiddenHost().write(w, nil)
+		refuse(w, r, forbiddenHost())
 		return
 	}
 	snap := s.options.Configs.Current()
@@ -33,36 +33,50 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *liveconfig.
 	if connection := ConnectionOf(r); connection != nil && connection.Surplus {
 		s.capacity.metrics.Overloaded("connections")
 		w.Header().Set("Connection", "close")
-		overloaded("too many connections").write(w, nil)
+		refuse(w, r, overloaded("too many connections"))
 		return
 	}
 	path := r.URL.EscapedPath()
 	if rest, ok := strings.CutPrefix(path, authconfig.MetadataPath); ok {
+		if r.ContentLength != 0 {
+			dropBody(w)
+		}
 		s.serveMetadata(w, r, snap, routes, rest)
 		return
 	}
 	if !allowOrigin(w, r, snap.Config.Identity.OIDC.AllowedOrigins) {
-		forbiddenOrigin().write(w, nil)
+		refuse(w, r, forbiddenOrigin())
 		return
 	}
 	u, ok := routes.ByPath[path]
 	if !ok {
-		notFound("no upstream has this path").write(w, nil)
+		refuse(w, r, notFound("no upstream has this path"))
 		return
 	}
 	switch {
 	case isPreflight(r) && w.Header().Get(headerAllowOrigin) != "":
+		if r.ContentLength != 0 {
+			dropBody(w)
+		}
 		answerPreflight(w, r)
 		return
 	case r.Method != http.MethodPost && r.Method != http.MethodGet && r.Method != http.MethodDelete:
 		w.Header().Set("Allow", "GET, POST, DELETE")
-		methodNotAllowed("POST, GET or DELETE").write(w, nil)
+		refuse(w, r, methodNotAllowed("POST, GET or DELETE"))
 		return
 	case r.URL.RawQuery != "" && r.URL.RawQuery != u.URL.RawQuery:
-		invalid("the query is not the one of the upstream's URL").write(w, nil)
+		refuse(w, r, invalid("the query is not the one of the upstream's URL"))
 		return
 	}
 	s.serve(w, r, snap, u)
+}
+
+// refuse answers a request of nobody who is known, whose body is not waited for.
+func refuse(w http.ResponseWriter, r *http.Request, f *failure) {
+	if r.ContentLength != 0 {
+		dropBody(w)
+	}
+	f.write(w, nil)
 }
 
 // IsLoopbackHost reports whether a Host header names a loopback address.
@@ -94,7 +108,7 @@ func (s *Server) serveMetadata(
 		known = true
 	}
 	if snap.Config.Identity.Source != authconfig.SourceBearer || !known {
-		notFound("there is no metadata for this path").write(w, nil)
+		refuse(w, r, notFound("there is no metadata for this path"))
 		return
 	}
 	// It holds nothing secret, and browser clients have to read it before a login.
@@ -108,7 +122,7 @@ func (s *Server) serveMetadata(
 		return
 	default:
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		methodNotAllowed("GET").write(w, nil)
+		refuse(w, r, methodNotAllowed("GET"))
 		return
 	}
 	if rest == "" || rest == "/" {
