@@ -19,11 +19,12 @@ const (
 	// maxVerifying bounds the requests whose token is being verified. A token that is
 	// remembered needs no place among them.
 	maxVerifying = 512
-	// promptly is how long the verification of a token takes at the most where the
-	// issuer's keys are there, and maxPatient how many requests wait longer, as for a key that
-	// is new: forged tokens could keep new callers out otherwise.
+	// promptly is how long the verification of a token takes where the issuer's keys are
+	// there, and maxPatient how many requests wait longer, as for a key that is new, or where
+	// the container has little of a processor: half of the places stay free of forged
+	// tokens.
 	promptly   = 100 * time.Millisecond
-	maxPatient = 64
+	maxPatient = maxVerifying / 2
 )
 
 // Bearer verifies the tokens of requests.
