@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/fairness"
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/rolemap"
 )
@@ -91,13 +92,15 @@ type Client struct {
 	skew     time.Duration
 	kept     *kept
 	failures *failures
-	callers  *callers
 	// succeeded is set once an exchange has: the identity provider knows the client.
 	succeeded atomic.Bool
 	// pending makes many requests with one token exchange it once.
 	pending singleflight.Group
-	slots   chan struct{}
+	places  fairness.Places
 }
+
+// exchangePlaces bounds exchanges under way; who comes above that waits for a turn.
+var exchangePlaces = fairness.Limits{Most: maxExchanges, PerCaller: maxOfCaller, Shared: true, Wait: exchangeTimeout}
 
 // New makes a client. The verifier is that of exchanged tokens; the observer may be
 // nil.
@@ -117,8 +120,7 @@ func New(
 	return &Client{
 		config: exchange, wanted: config.AWSAudiences(), verifier: verifier, http: &bounded, files: files,
 		observer: observer, endpoint: newEndpoint(exchange, client), skew: config.ClockSkew, kept: newKept(),
-		failures: newFailures(), callers: newCallers(),
-		slots: make(chan struct{}, maxExchanges),
+		failures: newFailures(),
 	}
 }
 
@@ -182,21 +184,22 @@ func (c *Client) Actor(caller *identity.Caller) string { return c.kept.actor(cal
 // Kept is the number of callers whose exchanged token, or whose actor, is kept.
 func (c *Client) Kept() int { return c.kept.len() }
 
+func (c *Client) observe(result string, begun time.Time) {
+	if c.observer != nil {
+		c.observer.TokenExchanged(result, time.Since(begun))
+	}
+}
+
 func (c *Client) exchange(ctx context.Context, caller *identity.Caller) (*Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	leave, ok := c.callers.enter(caller)
-	if !ok {
-		return nil, &Error{Kind: KindUnavailable, cause: "too many tokens of this caller are being exchanged"}
-	}
-	defer leave()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
+	begun := time.Now()
+	if c.places.Take(ctx, caller.Key(), exchangePlaces) != nil {
+		c.observe(string(KindUnavailable), begun)
 		return nil, &Error{Kind: KindUnavailable, cause: "too many tokens are being exchanged"}
 	}
-	begun := time.Now()
+	defer c.places.Release(caller.Key())
+	begun = time.Now()
 	token, failed := c.ask(ctx, caller)
 	result := "success"
 	if failed != nil {
@@ -204,9 +207,7 @@ func (c *Client) exchange(ctx context.Context, caller *identity.Caller) (*Token,
 		slog.Warn("the exchange with the identity provider failed", "issuer", c.config.Issuer, "kind", result,
 			"error", failed)
 	}
-	if c.observer != nil {
-		c.observer.TokenExchanged(result, time.Since(begun))
-	}
+	c.observe(result, begun)
 	if failed != nil {
 		c.failures.note(caller.Token.Digest(), failed)
 		return nil, failed

@@ -1,12 +1,9 @@
 package tokenexchange
 
 import (
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/countersign-io/countersign/pkg/identity"
 )
 
 const (
@@ -18,32 +15,6 @@ const (
 	failureMemory = 5 * time.Second
 	maxFailures   = 10_000
 )
-
-// callers counts the exchanges under way by caller.
-type callers struct {
-	mu    sync.Mutex
-	count map[string]int
-}
-
-func newCallers() *callers { return &callers{count: map[string]int{}} }
-
-// enter reports whether the caller may have one more under way; leave ends it.
-func (c *callers) enter(caller *identity.Caller) (leave func(), ok bool) {
-	key := caller.Key()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.count[key] == maxOfCaller {
-		return nil, false
-	}
-	c.count[key]++
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.count[key]--; c.count[key] == 0 {
-			delete(c.count, key)
-		}
-	}, true
-}
 
 // failures are refusals by the caller's token, for a while.
 type failures struct{ known *lru.Cache[digest, failure] }
