@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -388,6 +389,16 @@ func TestTheClustersIssuerAuthenticatesTheSidecar(t *testing.T) {
 			apply(t, authConfig(ns, "aws", config, ""), agentPod(ns, "agent", "hosts", "aws", ""))
 			waitReady(t, ns, "agent")
 			alice, bob = opToken(t, "alice", opIssuer), opToken(t, "bob", opIssuer)
+			// This OP is new, and its Pod can be ready before its Service leads there; a sidecar that
+			// was refused asks again within seconds, and tells callers to come back until then.
+			eventually(t, "the OP is reached", 30*time.Second, func(context.Context) error {
+				if got := call(t, ns, "agent", alice, "aws___run_script"); strings.Contains(got.Error, "Service Unavailable") {
+					log, _ := kubectl(t.Context(), "", "-n", ns, "logs", "agent", "-c", "countersign", "--tail=3")
+					t.Log(log)
+					return errors.New(got.Error)
+				}
+				return nil
+			})
 		})).
 		Assess("two users call as themselves", step(func(t *testing.T) {
 			for user, token := range map[string]string{"alice": alice, "bob": bob} {
