@@ -198,23 +198,39 @@ func (a *Authorizer) ask(
 	return result
 }
 
+// View answers what one caller could use; lists show what could. It may say yes where
+// nothing is allowed, never no where something is. It is not safe for concurrent use.
+type View struct {
+	authorizer *Authorizer
+	caller     Caller
+	// policies is nil where everything is shown.
+	policies *policy.View
+}
+
+// View makes that of a caller.
+func (a *Authorizer) View(caller Caller) *View {
+	v := &View{authorizer: a, caller: caller}
+	if !a.ShowsAll() {
+		v.policies = a.policies.View(caller.question("", ""))
+	}
+	return v
+}
+
 // CouldAllow reports whether the caller could be allowed to use the subject with
-// some arguments; lists show what could. It may say yes where nothing is allowed,
-// never no where something is.
-func (a *Authorizer) CouldAllow(ctx context.Context, caller Caller, kind mcp.SubjectKind, name string) bool {
+// some arguments.
+func (v *View) CouldAllow(ctx context.Context, kind mcp.SubjectKind, name string) bool {
 	action := actions[kind]
-	if action == "" || a.ShowsAll() {
+	if action == "" || v.policies == nil {
 		return true
 	}
-	question := caller.question(action, name)
-	question.TakesScript = kind == mcp.SubjectTool && a.scripts.find(caller.Server, name) != nil
-	return a.policies.CouldAllow(ctx, question).Allowed
+	takesScript := kind == mcp.SubjectTool && v.authorizer.scripts.find(v.caller.Server, name) != nil
+	return v.policies.CouldAllow(ctx, action, name, takesScript)
 }
 
 // CouldReadTemplate reports whether some resource of the server, with whatever
 // URI, could be read.
-func (a *Authorizer) CouldReadTemplate(ctx context.Context, caller Caller) bool {
-	return a.ShowsAll() || a.policies.CouldReadTemplate(ctx, caller.question(policy.ReadResource, "")).Allowed
+func (v *View) CouldReadTemplate(ctx context.Context) bool {
+	return v.policies == nil || v.policies.CouldReadTemplate(ctx)
 }
 
 func (c *Caller) question(action policy.Action, name string) policy.Request {

@@ -64,6 +64,8 @@ type Set struct {
 	pod       types.Record
 	tags      tagReads
 	logOnly   bool
+
+	distinctions distinctions
 }
 
 // Count is the number of policies.
@@ -158,6 +160,7 @@ func Compile(config *authconfig.Config, pod Pod) (set *Set, warnings []string, e
 		set.forbids[p.id] = p.policy.Effect() == cedar.Forbid
 		set.tags.add(policyAST(p.policy))
 	}
+	set.distinctions = distinctionsOf(policies, set.static)
 	for _, upstream := range config.Upstreams {
 		set.templates[upstream.Name] = templatePolicies(policies, upstream.Name, set.static)
 	}

@@ -72,7 +72,7 @@ func (s *Set) Decide(ctx context.Context, r Request) Decision {
 		Principal: r.Principal.entity.UID,
 		Action:    t.action.UID,
 		Resource:  t.resource.UID,
-		Context:   s.context(&r, input),
+		Context:   s.context(&r, input, t.reads),
 	})
 	if asked.late {
 		return Decision{Errors: []string{"the decision took too long"}}
@@ -123,19 +123,27 @@ func (s *Set) inputType(r *Request) *argumentType {
 	return nil
 }
 
-func (s *Set) context(r *Request, input types.Value) types.Record {
-	record := types.RecordMap{
-		"input":  input,
-		"server": types.String(r.Host),
-		"role":   types.String(r.Role),
-		"pod":    s.pod,
-		"now":    types.NewDatetime(r.Now),
-		"claims": r.Principal.claims,
+// context is the context of a request, as far as it is read.
+func (s *Set) context(r *Request, input types.Value, read *reads) types.Record {
+	record := make(types.RecordMap, len(read.attributes))
+	add := func(name types.String, value types.Value) {
+		if read.of(string(name)) != nil {
+			record[name] = value
+		}
 	}
+	add("input", input)
+	add("server", types.String(r.Host))
+	add("role", types.String(r.Role))
+	add("pod", s.pod)
+	if read.of("now") != nil {
+		record["now"] = types.NewDatetime(r.Now)
+	}
+	add("claims", r.Principal.claims)
 	if r.Principal.actor != "" {
-		record[contextActor] = types.String(r.Principal.actor)
+		add(contextActor, types.String(r.Principal.actor))
 	}
 	switch {
+	case read.of(contextAWS) == nil:
 	case r.Script != nil:
 		record[contextAWS] = scriptRecord(r.Script)
 	case r.TakesScript:

@@ -273,15 +273,15 @@ forbid(principal, action == MCP::Action::"ReadResource", resource in MCP::Server
 		// It may show more than could be: the argument is asked for first.
 		"neither": true, "CallTool": false,
 	} {
-		if got := set.CouldAllow(t.Context(), call(tool, "")); got.Allowed != want {
-			t.Errorf("%s: %+v, want %t", tool, got, want)
+		if got := set.View(call("", "")).CouldAllow(t.Context(), policy.CallTool, tool, false); got != want {
+			t.Errorf("%s: %t, want %t", tool, got, want)
 		}
 	}
 	for server, want := range map[string]bool{"aws": true, "other": false} {
 		request := call("", "")
 		request.Server = server
-		if got := set.CouldReadTemplate(t.Context(), request); got.Allowed != want {
-			t.Errorf("templates of %s: %+v, want %t", server, got, want)
+		if got := set.View(request).CouldReadTemplate(t.Context()); got != want {
+			t.Errorf("templates of %s: %t, want %t", server, got, want)
 		}
 	}
 }
@@ -356,8 +356,8 @@ func TestTemplatesOfAServerInAGroupOfServers(t *testing.T) {
 	for server, want := range map[string]bool{"aws": true, "other": false} {
 		request := call("", "")
 		request.Server = server
-		if got := set.CouldReadTemplate(t.Context(), request); got.Allowed != want {
-			t.Errorf("%s: %+v", server, got)
+		if got := set.View(request).CouldReadTemplate(t.Context()); got != want {
+			t.Errorf("%s: %t", server, got)
 		}
 	}
 }

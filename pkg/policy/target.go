@@ -15,7 +15,11 @@ const (
 type targetKey struct {
 	action Action
 	server string
-	name   string
+	// name is empty where all tools of a class share the target.
+	name    string
+	class   bool
+	matches uint64
+	hints   toolHints
 }
 
 // target is what a request is about, with the policies whose action scope fits.
@@ -30,29 +34,36 @@ type target struct {
 
 func (s *Set) targetOf(r *Request) *target {
 	key := targetKey{action: r.Action, server: r.Server, name: r.Name}
+	if r.Action == CallTool {
+		key.hints = s.hints(r.Name)
+		if key.matches, key.class = s.distinctions.classOf(r.Name); key.class {
+			key.name = ""
+		}
+	}
 	if len(r.Name) > maxTargetName {
-		return s.newTarget(key)
+		return s.newTarget(&key, r.Name)
 	}
 	if known, ok := s.targets.Get(key); ok {
 		return known
 	}
-	t := s.newTarget(key)
+	t := s.newTarget(&key, r.Name)
 	s.targets.Add(key, t)
 	return t
 }
 
 var inCallTool = types.NewEntityUIDSet(callToolUID)
 
-func (s *Set) newTarget(key targetKey) *target {
+// newTarget makes that of a key for the subject of a name.
+func (s *Set) newTarget(key *targetKey, subject string) *target {
 	t := &target{reads: &reads{}}
 	t.resource.Parents = types.NewEntityUIDSet(types.NewEntityUID(typeServer, types.String(key.server)))
-	name := types.String(key.name)
+	name := types.String(subject)
 	switch key.action {
 	case CallTool:
-		t.action = types.Entity{UID: actionUID(key.name), Parents: inCallTool}
+		t.action = types.Entity{UID: actionUID(subject), Parents: inCallTool}
 		t.resource.UID = types.NewEntityUID(typeTool, name)
-		t.resource.Attributes = s.toolAttributes(key.name)
-		t.resource.Parents = s.toolParents(key.name, t.resource.Parents)
+		t.resource.Attributes = s.toolAttributes(subject, key.hints)
+		t.resource.Parents = s.toolParents(subject, t.resource.Parents)
 	case ReadResource:
 		t.action = types.Entity{UID: readResourceUID}
 		t.resource.UID = types.NewEntityUID(typeResource, name)
@@ -91,26 +102,23 @@ func actionScopeFits(scope ast.IsActionScopeNode, action *types.Entity) bool {
 	return true
 }
 
-// toolAttributes are a tool's name and hints: from tools.json, else MCP's
-// defaults. They are never learned from traffic, so that a restart changes no
-// decision.
-func (s *Set) toolAttributes(name string) types.Record {
-	var hints toolHints
-	if tool := s.tools[name]; tool != nil {
-		hints = tool.hints
+// hints are a tool's: from tools.json, else MCP's defaults. They are never learned from
+// traffic, so that a restart changes no decision.
+func (s *Set) hints(tool string) toolHints {
+	if saved := s.tools[tool]; saved != nil {
+		return saved.hints
 	}
-	hint := func(value *bool, fallback bool) types.Value {
-		if value != nil {
-			return types.Boolean(*value)
-		}
-		return types.Boolean(fallback)
-	}
+	return defaultHints
+}
+
+// toolAttributes are a tool's name and hints, and what entities.json gives it.
+func (s *Set) toolAttributes(name string, hints toolHints) types.Record {
 	attributes := types.RecordMap{
 		"name":        types.String(name),
-		"readOnly":    hint(hints.ReadOnly, false),
-		"destructive": hint(hints.Destructive, true),
-		"idempotent":  hint(hints.Idempotent, false),
-		"openWorld":   hint(hints.OpenWorld, true),
+		"readOnly":    types.Boolean(hints.readOnly),
+		"destructive": types.Boolean(hints.destructive),
+		"idempotent":  types.Boolean(hints.idempotent),
+		"openWorld":   types.Boolean(hints.openWorld),
 	}
 	for own, value := range s.static[toolUID(name)].Attributes.All() {
 		attributes[own] = value

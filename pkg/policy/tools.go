@@ -120,12 +120,32 @@ func (t *argumentType) recordType() schemaast.RecordType {
 	return record
 }
 
-// toolHints are MCP's tool annotations.
-type toolHints struct {
+// toolAnnotations are MCP's, as far as they say what a tool does.
+type toolAnnotations struct {
 	ReadOnly    *bool `json:"readOnlyHint"`
 	Destructive *bool `json:"destructiveHint"`
 	Idempotent  *bool `json:"idempotentHint"`
 	OpenWorld   *bool `json:"openWorldHint"`
+}
+
+// toolHints are a tool's annotations with MCP's defaults for those that it lacks.
+type toolHints struct{ readOnly, destructive, idempotent, openWorld bool }
+
+var defaultHints = toolHints{destructive: true, openWorld: true}
+
+func (a *toolAnnotations) hints() toolHints {
+	hint := func(value *bool, fallback bool) bool {
+		if value != nil {
+			return *value
+		}
+		return fallback
+	}
+	return toolHints{
+		readOnly:    hint(a.ReadOnly, defaultHints.readOnly),
+		destructive: hint(a.Destructive, defaultHints.destructive),
+		idempotent:  hint(a.Idempotent, defaultHints.idempotent),
+		openWorld:   hint(a.OpenWorld, defaultHints.openWorld),
+	}
 }
 
 // savedTool is one tool of tools.json.
@@ -181,7 +201,7 @@ func parseTools(text []byte) (map[string]*savedTool, authconfig.Errors) {
 		case tools[tool.Name] != nil:
 			errs.Addf(path, "is a second tool %q", tool.Name)
 		}
-		tools[tool.Name] = &savedTool{hints: tool.Annotations, input: inputType(tool.InputSchema)}
+		tools[tool.Name] = &savedTool{hints: tool.Annotations.hints(), input: inputType(tool.InputSchema)}
 	}
 	return tools, errs
 }
@@ -189,9 +209,9 @@ func parseTools(text []byte) (map[string]*savedTool, authconfig.Errors) {
 // toolList is a tools/list result.
 type toolList struct {
 	Tools []struct {
-		Name        string         `json:"name"`
-		InputSchema jsontext.Value `json:"inputSchema"`
-		Annotations toolHints      `json:"annotations"`
+		Name        string          `json:"name"`
+		InputSchema jsontext.Value  `json:"inputSchema"`
+		Annotations toolAnnotations `json:"annotations"`
 	} `json:"tools"`
 	NextCursor *string `json:"nextCursor"`
 }

@@ -10,43 +10,92 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/batch"
 )
 
-// CouldAllow answers whether some arguments exist with which the request is
-// allowed. It may say yes where none do; it never says no where some do. That
-// is what lists and requests with unknown arguments need.
-func (s *Set) CouldAllow(ctx context.Context, r Request) Decision {
+// View answers what one caller could use of one server, as lists need it: many questions
+// that differ in their subject alone. It is not safe for concurrent use.
+type View struct {
+	set     *Set
+	request Request
+	// plain and script are the contexts of calls without and with a script, once asked for.
+	plain, script *types.Record
+	answers       map[subject]bool
+	template      *bool
+}
+
+// subject is what an answer follows from.
+type subject struct {
+	target      *target
+	takesScript bool
+}
+
+// View makes one for the caller, server, role and time of a request.
+func (s *Set) View(r Request) *View {
+	return &View{set: s, request: r, answers: map[subject]bool{}}
+}
+
+// CouldAllow reports whether some arguments exist with which the action on the subject of
+// that name is allowed. It may say yes where none do; it never says no where some do.
+func (v *View) CouldAllow(ctx context.Context, action Action, name string, takesScript bool) bool {
+	if action == CallTool && IsReservedTool(name) {
+		return false
+	}
+	r := &v.request
+	r.Action, r.Name, r.TakesScript = action, name, takesScript
+	t := v.set.targetOf(r)
+	answer, known := v.answers[subject{t, takesScript}]
+	if !known {
+		answer = v.set.couldAllow(ctx, r, t, v.context()).Allowed
+		v.answers[subject{t, takesScript}] = answer
+	}
+	return answer
+}
+
+// CouldReadTemplate reports whether some resource of the server, with whatever URI, may be
+// read.
+func (v *View) CouldReadTemplate(ctx context.Context) bool {
+	if v.template == nil {
+		r := &v.request
+		r.Action, r.Name, r.TakesScript = ReadResource, "", false
+		t := v.set.targetOf(r)
+		allowed := v.set.partial(ctx, v.set.templates[r.Server], v.set.entities(r, t), batch.Request{
+			Principal: r.Principal.entity.UID,
+			Action:    t.action.UID,
+			Resource:  batch.Ignore(),
+			Context:   v.context(),
+		}).Allowed
+		v.template = &allowed
+	}
+	return *v.template
+}
+
+func (v *View) context() types.Record {
+	kept := &v.plain
+	if v.request.TakesScript {
+		kept = &v.script
+	}
+	if *kept == nil {
+		record := v.set.context(&v.request, batch.Ignore(), everything)
+		*kept = &record
+	}
+	return **kept
+}
+
+// DecideWithAnyArguments answers whether some arguments exist with which the request is
+// allowed, for one that is sent, and not only shown: where a claim cannot be compared
+// it denies, as Decide does.
+func (s *Set) DecideWithAnyArguments(ctx context.Context, r Request) Decision {
 	if r.Action == CallTool && IsReservedTool(r.Name) {
 		return Decision{Reserved: true}
 	}
 	t := s.targetOf(&r)
-	return s.partial(ctx, t.policies, s.entities(&r, t), batch.Request{
-		Principal: r.Principal.entity.UID,
-		Action:    t.action.UID,
-		Resource:  t.resource.UID,
-		Context:   s.context(&r, batch.Ignore()),
-	})
-}
-
-// DecideWithAnyArguments is CouldAllow for a request that is sent, and not only
-// shown: where a claim cannot be compared it denies, as Decide does.
-func (s *Set) DecideWithAnyArguments(ctx context.Context, r Request) Decision {
-	if r.Action != CallTool || !IsReservedTool(r.Name) {
-		if m := s.undecidable(&r, s.targetOf(&r), r.Principal.mismatches); m != nil {
-			return m.denial()
-		}
+	if m := s.undecidable(&r, t, r.Principal.mismatches); m != nil {
+		return m.denial()
 	}
-	return s.CouldAllow(ctx, r)
+	return s.couldAllow(ctx, &r, t, s.context(&r, batch.Ignore(), everything))
 }
 
-// CouldReadTemplate answers whether some resource of the server, with whatever
-// URI, may be read. Name and Arguments of the request are not looked at.
-func (s *Set) CouldReadTemplate(ctx context.Context, r Request) Decision {
-	r.Action, r.Name = ReadResource, ""
-	t := s.targetOf(&r)
-	return s.partial(ctx, s.templates[r.Server], s.entities(&r, t), batch.Request{
-		Principal: r.Principal.entity.UID,
-		Action:    t.action.UID,
-		Resource:  batch.Ignore(),
-		Context:   s.context(&r, batch.Ignore()),
+func (s *Set) couldAllow(ctx context.Context, r *Request, t *target, context types.Record) Decision {
+	return s.partial(ctx, t.policies, s.entities(r, t), batch.Request{
+		Principal: r.Principal.entity.UID, Action: t.action.UID, Resource: t.resource.UID, Context: context,
 	})
 }
 

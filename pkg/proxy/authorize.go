@@ -100,11 +100,19 @@ func (c *call) unknownMethod() *failure {
 // visibility is an mcp.ListFilter for the caller of one request.
 type visibility struct{ *call }
 
+// view is the caller's, from when the first entry of a list is asked about.
+func (c *call) view() *authorize.View {
+	if c.listed == nil {
+		c.listed = c.snap.Config.Authorizer.View(c.asker())
+	}
+	return c.listed
+}
+
 // private reports whether lists differ from caller to caller.
 func (v visibility) private() bool { return !v.snap.Config.Authorizer.ShowsAll() || v.isBearer() }
 
 func (v visibility) couldAllow(kind mcp.SubjectKind, name string) bool {
-	return v.snap.Config.Authorizer.CouldAllow(v.r.Context(), v.asker(), kind, name)
+	return v.view().CouldAllow(v.r.Context(), kind, name)
 }
 
 // ShowTool implements mcp.ListFilter.
@@ -121,7 +129,7 @@ func (v visibility) ShowResource(uri string) bool { return v.couldAllow(mcp.Subj
 
 // ShowTemplate implements mcp.ListFilter.
 func (v visibility) ShowTemplate(string) bool {
-	return v.snap.Config.Authorizer.CouldReadTemplate(v.r.Context(), v.asker())
+	return v.view().CouldReadTemplate(v.r.Context())
 }
 
 // ShowTask implements mcp.ListFilter.

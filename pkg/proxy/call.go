@@ -40,6 +40,8 @@ type call struct {
 	plan      *liveconfig.Plan
 	decisions []authorize.Decision
 	script    *script
+	// listed says what of lists the caller sees; see view.
+	listed *authorize.View
 	// role is the role session that the request is sent with.
 	role struct {
 		session *credentials.RoleSession
