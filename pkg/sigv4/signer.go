@@ -1,18 +1,17 @@
 // Package sigv4 signs one HTTP request with AWS Signature Version 4.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 package sigv4
 
 import (
-	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"hash/maphash"
 	"net/http"
-	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // Names of headers in their canonical form.
@@ -24,57 +23,150 @@ const (
 	headerSecurityToken = "X-Amz-Security-Token" //nolint:gosec // a name, not a secret
 )
 
+const (
+	algorithm  = "AWS4-HMAC-SHA256"
+	timeFormat = "20060102T150405Z"
+	dateLength = len("20060102")
+)
+
 // Scope says for which service and region a signature is good.
 type Scope struct {
 	Service string
 	Region  string
 }
 
-// Signer signs requests; it caches derived keys and is safe for concurrent use.
+// keptKeys bounds the signing keys that a Signer keeps.
+const keptKeys = 256
+
+// Signer signs requests; it keeps derived keys and is safe for concurrent use. It makes the
+// same signatures as the SDK's signer, which reads and sorts whatever headers a request
+// has; this one writes the canonical request in one pass, since what is signed is
+// always the same.
 type Signer struct {
-	signer *v4.Signer
+	seed maphash.Seed
+	keys [keptKeys]atomic.Pointer[signingKey]
 }
 
 // NewSigner makes a Signer.
-func NewSigner() *Signer { return &Signer{signer: v4.NewSigner()} }
+func NewSigner() *Signer { return &Signer{seed: maphash.MakeSeed()} }
+
+// signingKey is good for one day, which is part of date.
+type signingKey struct {
+	accessKeyID, secret, date string
+	scope                     Scope
+	key                       [sha256.Size]byte
+}
 
 // Sign signs the request with its body, which is not read from the request.
 // Signed are host, content-type and the x-amz headers that signing adds, and
-// nothing else: any other header may be changed by a hop on the way. Path and
+// nothing else: any other header may be changed by a hop on the way. Host and
 // query of the request become those that were signed. Whatever Authorization or
 // x-amz signing headers the request had are replaced.
-func (s *Signer) Sign(
-	ctx context.Context,
-	r *http.Request,
-	body []byte,
-	credential aws.Credentials,
-	scope Scope,
-	at time.Time,
-) error {
-	sum := sha256.Sum256(body)
-	payload := hex.EncodeToString(sum[:])
-	signedURL := *r.URL
-	scratch := &http.Request{
-		Method: r.Method, URL: &signedURL, Host: r.Host,
-		Header: http.Header{headerContentSHA256: {payload}},
+func (s *Signer) Sign(r *http.Request, body []byte, credential aws.Credentials, scope Scope, at time.Time) {
+	var scratch [2048]byte
+	payload := sha256.Sum256(body)
+	payloadHash := hex.EncodeToString(payload[:])
+	date := at.UTC().Format(timeFormat)
+	r.Host = canonicalHost(r)
+	if query := canonicalQuery(r.URL.RawQuery); query != r.URL.RawQuery {
+		signed := *r.URL
+		signed.RawQuery = query
+		r.URL = &signed
 	}
-	if contentType, ok := r.Header[headerContentType]; ok {
-		scratch.Header[headerContentType] = contentType
-	}
-	if err := s.signer.SignHTTP(ctx, credential, scratch, payload, scope.Service, scope.Region, at); err != nil {
-		return fmt.Errorf("sign request: %w", err)
-	}
-	for _, name := range [...]string{headerAuthorization, headerContentSHA256, headerDate, headerSecurityToken} {
-		if values, ok := scratch.Header[name]; ok {
-			r.Header[name] = values
-		} else {
+
+	request, signedHeaders := appendCanonicalRequest(scratch[:0], r, payloadHash, date, credential.SessionToken)
+	requestHash := sha256.Sum256(request)
+
+	// Not in scratch, which hash.Hash would move to the heap.
+	toSign := append(make([]byte, 0, 192), algorithm...)
+	toSign = append(append(toSign, '\n'), date...)
+	toSign = appendScope(append(toSign, '\n'), date, scope)
+	toSign = hex.AppendEncode(append(toSign, '\n'), requestHash[:])
+	key := s.key(&credential, date[:dateLength], scope)
+	signature := sum(key[:], toSign)
+
+	authorization := append(scratch[:0], algorithm+" Credential="...)
+	authorization = append(append(authorization, credential.AccessKeyID...), '/')
+	authorization = appendScope(authorization, date, scope)
+	authorization = append(append(authorization, ", SignedHeaders="...), signedHeaders...)
+	authorization = hex.AppendEncode(append(authorization, ", Signature="...), signature[:])
+
+	values := [...]string{string(authorization), payloadHash, date, credential.SessionToken}
+	for i, name := range [...]string{headerAuthorization, headerContentSHA256, headerDate, headerSecurityToken} {
+		if values[i] == "" {
 			delete(r.Header, name)
+		} else {
+			r.Header[name] = values[i : i+1 : i+1]
 		}
 	}
-	r.Host = scratch.Host
-	r.URL = &url.URL{
-		Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path, RawPath: r.URL.RawPath,
-		RawQuery: scratch.URL.RawQuery,
+}
+
+// appendCanonicalRequest writes what is hashed, and says which headers are in it.
+func appendCanonicalRequest(
+	b []byte, r *http.Request, payloadHash, date, token string,
+) (request []byte, signedHeaders string) {
+	b = append(append(b, r.Method...), '\n')
+	b = append(appendCanonicalPath(b, r.URL), '\n')
+	b = append(append(b, r.URL.RawQuery...), '\n')
+	contentType, typed := r.Header[headerContentType]
+	if typed {
+		b = appendHeader(b, "content-type:", contentType...)
 	}
-	return nil
+	b = appendHeader(b, "host:", r.Host)
+	b = appendHeader(b, "x-amz-content-sha256:", payloadHash)
+	b = appendHeader(b, "x-amz-date:", date)
+	if token != "" {
+		b = appendHeader(b, "x-amz-security-token:", token)
+	}
+	signedHeaders = signedNames(typed, token != "")
+	b = append(append(b, '\n'), signedHeaders...)
+	return append(append(b, '\n'), payloadHash...), signedHeaders
+}
+
+// signedNames are in order.
+func signedNames(contentType, token bool) string {
+	const always, first, last = "host;x-amz-content-sha256;x-amz-date", "content-type;", ";x-amz-security-token"
+	switch {
+	case contentType && token:
+		return first + always + last
+	case contentType:
+		return first + always
+	case token:
+		return always + last
+	default:
+		return always
+	}
+}
+
+// appendScope writes the credential scope of a time.
+func appendScope(b []byte, date string, scope Scope) []byte {
+	b = append(append(b, date[:dateLength]...), '/')
+	b = append(append(b, scope.Region...), '/')
+	b = append(append(b, scope.Service...), '/')
+	return append(b, scopeEnd...)
+}
+
+const scopeEnd = "aws4_request"
+
+// key is that of a credential for a day and a scope.
+func (s *Signer) key(credential *aws.Credentials, date string, scope Scope) [sha256.Size]byte {
+	kept := &s.keys[maphash.String(s.seed, credential.AccessKeyID)%keptKeys]
+	if k := kept.Load(); k != nil && k.accessKeyID == credential.AccessKeyID &&
+		k.secret == credential.SecretAccessKey && k.date == date && k.scope == scope {
+		return k.key
+	}
+	key := sum([]byte("AWS4"+credential.SecretAccessKey), []byte(date))
+	for _, part := range [...]string{scope.Region, scope.Service, scopeEnd} {
+		key = sum(key[:], []byte(part))
+	}
+	kept.Store(&signingKey{credential.AccessKeyID, credential.SecretAccessKey, date, scope, key})
+	return key
+}
+
+// sum is HMAC-SHA256.
+func sum(key, message []byte) (out [sha256.Size]byte) {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(message)
+	mac.Sum(out[:0])
+	return out
 }

@@ -2,14 +2,19 @@ package sigv4_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/countersign-io/countersign/e2e/standin"
 	"github.com/countersign-io/countersign/pkg/authconfig"
@@ -68,9 +73,7 @@ func TestARequestThatWasSignedVerifies(t *testing.T) {
 			r.Header.Set("User-Agent", "agent")
 			r.Header.Set("Mcp-Session-Id", "s")
 			r.Header.Set("Authorization", "Bearer secret")
-			if err := sigv4.NewSigner().Sign(t.Context(), r, []byte(body), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now()); err != nil {
-				t.Fatal(err)
-			}
+			sigv4.NewSigner().Sign(r, []byte(body), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
 			response, err := http.DefaultClient.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -107,9 +110,7 @@ func TestARequestThatWasChangedDoesNotVerify(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", strings.NewReader("{}"))
 		r.Header.Set("Content-Type", "application/json")
-		if err := sigv4.NewSigner().Sign(t.Context(), r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now()); err != nil {
-			t.Fatal(err)
-		}
+		sigv4.NewSigner().Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
 		change(r)
 		if _, refused := verifier.Verify(r); refused == nil {
 			t.Errorf("%s: verifies", name)
@@ -120,10 +121,110 @@ func TestARequestThatWasChangedDoesNotVerify(t *testing.T) {
 func TestAnExpiredClockDoesNotVerify(t *testing.T) {
 	verifier, credential := verified(t)
 	r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", strings.NewReader("{}"))
-	if err := sigv4.NewSigner().Sign(t.Context(), r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now().Add(-10*time.Minute)); err != nil {
-		t.Fatal(err)
-	}
+	sigv4.NewSigner().Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now().Add(-10*time.Minute))
 	if _, refused := verifier.Verify(r); refused == nil {
 		t.Error("a signature of ten minutes ago verifies")
 	}
+}
+
+// signedBySDK is what the SDK's signer makes of the headers that are signed.
+func signedBySDK(
+	t *testing.T, r *http.Request, body []byte, credential aws.Credentials, scope sigv4.Scope, at time.Time,
+) *http.Request {
+	t.Helper()
+	sum := sha256.Sum256(body)
+	payload := hex.EncodeToString(sum[:])
+	signed := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{"X-Amz-Content-Sha256": {payload}}}
+	if contentType, ok := r.Header["Content-Type"]; ok {
+		signed.Header["Content-Type"] = contentType
+	}
+	u := *r.URL
+	signed.URL = &u
+	if err := v4.NewSigner().SignHTTP(t.Context(), credential, signed, payload, scope.Service, scope.Region, at); err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func FuzzSignsAsTheSDKDoes(f *testing.F) {
+	for _, seed := range []struct{ target, contentType, secondType, token, host string }{
+		{"/mcp", "application/json", "", "token", ""},
+		{"", "", "", "", ""},
+		{"/", " text/plain;  charset=utf-8 ", "\tx", strings.Repeat("t", 3000), "other.example:443"},
+		{"/runtimes/arn%3Aaws%3Aa%2Fb/invocations?qualifier=DEFAULT", "a", "b", "t", "other.example:80"},
+		{"/a%20b/c+d/%C3%A9//./..?b=2&a=1%202&c=%2F&d&a=0&a-=1&a%2F=2&%zz=1&;=3", "a", "", "t", "h:8443"},
+		{"/~!$&'()*,;=:@", "a", "", "t", "h"},
+	} {
+		f.Add(seed.target, seed.contentType, seed.secondType, seed.token, seed.host, []byte("{}"), int64(1e9))
+	}
+	f.Fuzz(func(t *testing.T, target, contentType, secondType, token, host string, body []byte, seconds int64) {
+		u, err := url.Parse("https://gateway.example:443" + target)
+		if err != nil || !regexp.MustCompile(`^[a-z0-9.-]*(:[0-9]+)?$`).MatchString(host) {
+			t.Skip("no URL, or no host")
+		}
+		r := &http.Request{Method: http.MethodPost, URL: u, Host: host, Header: http.Header{}}
+		if contentType != "" {
+			r.Header["Content-Type"] = []string{contentType}
+		}
+		if secondType != "" {
+			r.Header["Content-Type"] = append(r.Header["Content-Type"], secondType)
+		}
+		credential := aws.Credentials{AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: "secret", SessionToken: token}
+		scope := sigv4.Scope{Service: "aws-mcp", Region: "us-east-1"}
+		at := time.Unix(seconds%253402300799, 0)
+		if at.UTC().Year() < 1 {
+			t.Skip("no date of four digits")
+		}
+		want := signedBySDK(t, r, body, credential, scope, at)
+		sigv4.NewSigner().Sign(r, body, credential, scope, at)
+		for _, name := range []string{"Authorization", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token"} {
+			if got, want := r.Header.Get(name), want.Header.Get(name); got != want {
+				t.Errorf("%s: %q, the SDK's %q", name, got, want)
+			}
+		}
+		if r.URL.RequestURI() != want.URL.RequestURI() {
+			t.Errorf("sends %q, the SDK %q", r.URL.RequestURI(), want.URL.RequestURI())
+		}
+	})
+}
+
+func TestKeysAreThoseOfTheCredentialTheDayAndTheScope(t *testing.T) {
+	signer := sigv4.NewSigner()
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for i := range 2000 {
+		credential := aws.Credentials{
+			AccessKeyID: fmt.Sprint("ASIA", i%700), SecretAccessKey: fmt.Sprint("secret", i%3), SessionToken: "t",
+		}
+		scope := sigv4.Scope{Service: "aws-mcp", Region: fmt.Sprint("r", i%2)}
+		at := noon.AddDate(0, 0, i%5)
+		r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", http.NoBody)
+		want := signedBySDK(t, r, nil, credential, scope, at)
+		signer.Sign(r, nil, credential, scope, at)
+		if got := r.Header.Get("Authorization"); got != want.Header.Get("Authorization") {
+			t.Fatalf("%d: %q, the SDK's %q", i, got, want.Header.Get("Authorization"))
+		}
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	body := []byte(strings.Repeat("x", 200))
+	credential := aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: strings.Repeat("t", 800)}
+	u := &url.URL{Scheme: "https", Host: "aws-mcp.us-east-1.api.aws", Path: "/mcp"}
+	b.Run("this package", func(b *testing.B) {
+		signer := sigv4.NewSigner()
+		b.ReportAllocs()
+		for b.Loop() {
+			r := &http.Request{Method: http.MethodPost, URL: u, Header: http.Header{"Content-Type": {"application/json"}}}
+			signer.Sign(r, body, credential, sigv4.Scope{Service: "aws-mcp", Region: "us-east-1"}, time.Now())
+		}
+	})
+	b.Run("the SDK", func(b *testing.B) {
+		signer := v4.NewSigner()
+		b.ReportAllocs()
+		for b.Loop() {
+			r := &http.Request{Method: http.MethodPost, URL: u, Header: http.Header{"Content-Type": {"application/json"}}}
+			sum := sha256.Sum256(body)
+			_ = signer.SignHTTP(b.Context(), credential, r, hex.EncodeToString(sum[:]), "aws-mcp", "us-east-1", time.Now())
+		}
+	})
 }
