@@ -28,6 +28,7 @@ type Process struct {
 	stdout  bytes.Buffer
 	stderr  bytes.Buffer
 	done    chan error
+	forgets bool
 }
 
 // startTimeout is how long the binary may take to serve.
@@ -64,7 +65,7 @@ func StartSidecarWithFlags(
 	}
 	p.command = exec.CommandContext(ctx, binary, append(arguments, flags...)...)
 	p.command.Env = append(os.Environ(), environment...)
-	p.command.Stdout = &lockedWriter{&p.mu, &p.stdout}
+	p.command.Stdout = (*auditWriter)(p)
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start sidecar: %w", err)
@@ -129,6 +130,15 @@ func (p *Process) Audit() string {
 	return p.stdout.String()
 }
 
+// ForgetAudit drops what comes on standard output from now on, for runs whose records
+// would fill the memory.
+func (p *Process) ForgetAudit() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stdout.Reset()
+	p.forgets = true
+}
+
 // Log is what the sidecar wrote to standard error.
 func (p *Process) Log() string {
 	p.mu.Lock()
@@ -136,14 +146,15 @@ func (p *Process) Log() string {
 	return p.stderr.String()
 }
 
-type lockedWriter struct {
-	mu *sync.Mutex
-	w  io.Writer
-}
+// auditWriter keeps what the process writes to its standard output.
+type auditWriter Process
 
 // Write implements io.Writer.
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
+func (w *auditWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.forgets {
+		return len(b), nil
+	}
+	return w.stdout.Write(b)
 }

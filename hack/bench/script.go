@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -14,7 +15,7 @@ import (
 const scriptFile = "pkg/awscode/testdata/report.py"
 
 // measureScript prints how long a script takes to be read, and what it calls.
-func measureScript() error {
+func measureScript(context.Context) error {
 	code, err := os.ReadFile(scriptFile)
 	if err != nil {
 		return fmt.Errorf("read the script: %w", err)

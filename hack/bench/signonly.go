@@ -1,51 +1,89 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"fmt"
-	"net"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// serveSignOnly serves until it is killed; it prints its URL first.
-func serveSignOnly(upstream string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "sign-only:", err)
-		os.Exit(1)
-	}
-	fmt.Println("http://" + listener.Addr().String())
-	_ = http.Serve(listener, signOnlyHandler(upstream))
+// signOnlyHandler is what a proxy costs that signs and does nothing else: net/http and the
+// SDK's signer.
+func signOnlyHandler(upstream string) http.Handler {
+	signer := v4.NewSigner()
+	credential := aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: "token"}
+	return proxyHandler(upstream, func(out *http.Request, content []byte) error {
+		sum := sha256.Sum256(content)
+		return signer.SignHTTP(
+			out.Context(), credential, out, hex.EncodeToString(sum[:]), "aws-mcp", "us-east-1", time.Now())
+	})
 }
 
-// startSignOnly runs the sign-only proxy as a process of its own, as the
-// sidecar is one: sharing a process with the client would make it cheaper.
-func startSignOnly(ctx context.Context, upstream string) (url string, stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", nil, fmt.Errorf("find the benchmark's binary: %w", err)
+// relayHandler is what a proxy costs that does nothing at all.
+func relayHandler(upstream string) http.Handler {
+	return proxyHandler(upstream, func(*http.Request, []byte) error { return nil })
+}
+
+func proxyHandler(upstream string, sign func(out *http.Request, content []byte) error) http.Handler {
+	transport := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		out, err := http.NewRequestWithContext(r.Context(), r.Method, upstream, bytes.NewReader(content))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		for _, name := range []string{
+			"Content-Type", "Accept", "User-Agent", "Mcp-Protocol-Version", "Mcp-Session-Id",
+		} {
+			if values, ok := r.Header[name]; ok {
+				out.Header[name] = values
+			}
+		}
+		if err := sign(out, content); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer, err := transport.RoundTrip(out)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer func() { _ = answer.Body.Close() }()
+		for name, values := range answer.Header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.StatusCode)
+		relay(w, answer)
+	})
+}
+
+// relay streams events as they come; a body of known length needs no flush.
+func relay(w http.ResponseWriter, answer *http.Response) {
+	if answer.ContentLength >= 0 {
+		_, _ = io.Copy(w, answer.Body)
+		return
 	}
-	command := exec.CommandContext(ctx, self, "--sign-only", upstream)
-	command.Stderr = os.Stderr
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		return "", nil, fmt.Errorf("start the sign-only proxy: %w", err)
+	control := http.NewResponseController(w)
+	_ = control.Flush()
+	buffer := make([]byte, 16<<10)
+	for {
+		n, err := answer.Body.Read(buffer)
+		if n > 0 {
+			_, _ = w.Write(buffer[:n])
+			_ = control.Flush()
+		}
+		if err != nil {
+			return
+		}
 	}
-	if err := command.Start(); err != nil {
-		return "", nil, fmt.Errorf("start the sign-only proxy: %w", err)
-	}
-	stop = func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("start the sign-only proxy: %w", err)
-	}
-	return strings.TrimSpace(line), stop, nil
 }

@@ -26,6 +26,9 @@ type Message struct {
 	// Method is empty for responses.
 	Method string
 	Params Params
+
+	// subjects are what the message is about, once asked for.
+	subjects []Subject
 }
 
 // IsResponse tells the client's answer to a request of the server.

@@ -176,10 +176,10 @@ func MethodOf(name string) *Method {
 
 // Subjects are the things that the message is about.
 func (m *Message) Subjects() []Subject {
-	if subjects := MethodOf(m.Method).subjects; subjects != nil {
-		return subjects(&m.Params)
+	if subjects := MethodOf(m.Method).subjects; subjects != nil && m.subjects == nil {
+		m.subjects = subjects(&m.Params)
 	}
-	return nil
+	return m.subjects
 }
 
 // IsKnown reports whether policies can decide on the message: its method is

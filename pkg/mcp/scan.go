@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -453,16 +454,32 @@ func (s *scanner) valueEnd(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
+// isPlain reports whether a string's text is what it stands for: ASCII without escapes.
+func isPlain(text []byte) bool {
+	return !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c == '\\' || c >= utf8.RuneSelf })
+}
+
 // nameEnd looks at a whole member name of the message or its result. A known one
 // that is repeated, or written in another case, could be read in two ways.
 func (s *scanner) nameEnd() error {
-	decoded, err := jsontext.AppendUnquote(nil, append(append([]byte{'"'}, s.name...), '"'))
-	if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {
-		return ErrUnreadable
-	}
 	known, seen := envelopeMembers, &s.seenEnvelope
 	if s.inResult {
 		known, seen = resultMembers, &s.seenResult
+	}
+	for i, k := range known {
+		if string(s.name) == k && *seen&(1<<i) == 0 {
+			*seen |= 1 << i
+			s.member = k
+			return nil
+		}
+	}
+	decoded := s.name
+	if !isPlain(decoded) {
+		var err error
+		decoded, err = jsontext.AppendUnquote(nil, append(append([]byte{'"'}, s.name...), '"'))
+		if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {
+			return ErrUnreadable
+		}
 	}
 	s.member = string(decoded)
 	// A reader that ends strings at NUL, or passes over controls, sees less.

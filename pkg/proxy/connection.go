@@ -61,7 +61,7 @@ func (c *call) leaveBody(f *failure) {
 		return
 	}
 	if c.caller != nil && !refused {
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(drainTime))
+		setReadDeadline(c.w, time.Now().Add(drainTime))
 		return
 	}
 	dropBody(c.w)

@@ -39,7 +39,7 @@ func (c *call) repeatIfEmpty(
 	}
 	if held, ok := held.(*cancelOnClose); ok {
 		// Its place is for the second: where all waited for one they would wait for each other.
-		held.release()
+		held.place.release()
 	}
 	c.server.options.Metrics.EmptyList(c.upstream.Name)
 	slog.Warn(

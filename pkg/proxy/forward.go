@@ -18,19 +18,17 @@ import (
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
-// relayed are the request headers that go up, beside those that begin with
-// Mcp-. It is a list of what is known to be harmless: AWS acts on headers that
-// choose a user, and Idempotency-Key makes net/http send a POST twice.
-var relayed = map[string]bool{
-	"Accept": true, "User-Agent": true, "Last-Event-Id": true,
-	"Traceparent": true, "Tracestate": true, "Baggage": true,
-}
-
-// isRelayed reports whether a client's header goes up. A name with _ does not:
+// isRelayed reports whether a client's header goes up. Beside those that begin with Mcp-
+// it is a list of what is known to be harmless: AWS acts on headers that choose a
+// user, and Idempotency-Key makes net/http send a POST twice. A name with _ does not:
 // servers behind CGI or WSGI take it for the one with -, and Mcp-Session_Id for
 // the session that was checked.
 func isRelayed(name string) bool {
-	return relayed[name] || strings.HasPrefix(name, "Mcp-") && !strings.Contains(name, "_")
+	switch name {
+	case "Accept", "User-Agent", "Last-Event-Id", "Traceparent", "Tracestate", "Baggage":
+		return true
+	}
+	return strings.HasPrefix(name, "Mcp-") && !strings.Contains(name, "_")
 }
 
 var errHeaderTimeout = errors.New("the upstream took too long to answer")
@@ -129,6 +127,9 @@ func (c *call) trace(ctx context.Context, header http.Header) context.Context {
 	return ctx
 }
 
+// Values of headers that every request has; nobody changes them.
+var jsonType, identityEncoding, noUserAgent = []string{typeJSON}, []string{"identity"}, []string{""}
+
 func (c *call) upstreamHeader() http.Header {
 	header := make(http.Header, len(c.r.Header)+6)
 	for name, values := range c.r.Header {
@@ -139,16 +140,16 @@ func (c *call) upstreamHeader() http.Header {
 	if c.r.Method == http.MethodPost {
 		// Not the client's: a charset could make the upstream read another
 		// message than the one that was decided on.
-		header["Content-Type"] = []string{"application/json"}
+		header["Content-Type"] = jsonType
 	}
 	for name, value := range c.upstream.Headers.Set {
 		header[name] = []string{value}
 	}
 	c.setSession(header)
-	header["Accept-Encoding"] = []string{"identity"}
+	header["Accept-Encoding"] = identityEncoding
 	if _, ok := header["User-Agent"]; !ok {
 		// Without one, net/http would add its own.
-		header["User-Agent"] = []string{""}
+		header["User-Agent"] = noUserAgent
 	}
 	return header
 }
@@ -156,15 +157,15 @@ func (c *call) upstreamHeader() http.Header {
 // send signs a request and waits for the header of its answer. Nothing is sent
 // unsigned.
 func (c *call) send(ctx context.Context, header http.Header, credential aws.Credentials) (*http.Response, *failure) {
-	release, f := c.takeUpstream(ctx)
+	place, f := c.takeUpstream(ctx)
 	if f != nil {
 		return nil, f
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	request := &http.Request{
-		Method: c.r.Method, URL: c.upstream.URL, Host: c.upstream.URL.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
+	request := new(http.Request).WithContext(ctx)
+	request.Method, request.Header = c.r.Method, header
+	request.URL, request.Host = c.upstream.URL, c.upstream.URL.Host
+	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
 	if c.r.Method == http.MethodPost {
 		request.ContentLength = int64(len(c.body))
 		request.Body = io.NopCloser(bytes.NewReader(c.body))
@@ -179,16 +180,16 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 	c.signed = signedWithOf(header, c.caller.Token.Reveal())
 	begun := time.Now()
 	timer := time.AfterFunc(c.snap.Config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
-	answer, err := c.snap.Transport.RoundTrip(request.WithContext(ctx))
+	answer, err := c.snap.Transport.RoundTrip(request)
 	timer.Stop()
 	if err != nil {
 		defer cancel(nil)
-		defer release()
+		defer place.release()
 		return nil, c.sendFailure(ctx, err)
 	}
 	c.server.options.Metrics.UpstreamAnswered(c.upstream.Name, time.Since(begun))
 	c.outcome.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
-	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel, release: release}
+	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel, place: place}
 	return answer, nil
 }
 
@@ -196,15 +197,15 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 // answer.
 type cancelOnClose struct {
 	io.ReadCloser
-	cancel  context.CancelCauseFunc
-	release func()
+	cancel context.CancelCauseFunc
+	place  *upstreamPlace
 }
 
 // Close implements io.Closer.
 func (b *cancelOnClose) Close() error {
 	err := b.ReadCloser.Close()
 	b.cancel(nil)
-	b.release()
+	b.place.release()
 	return err
 }
 

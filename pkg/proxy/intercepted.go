@@ -33,7 +33,7 @@ func (s *Server) IsUpstream(host string, port int) bool {
 // upstream.
 func (s *Server) Intercepted() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		setReadDeadline(w, time.Now().Add(bodyTimeout))
 		port, _ := r.Context().Value(interceptedPort{}).(int)
 		if r.TLS == nil || !isForConnection(r.Host, r.TLS.ServerName, port) {
 			// RFC 9110, section 15.5.20: a connection for one host must not carry

@@ -172,7 +172,7 @@ func (c *call) parse() (*mcp.Body, error) {
 // deadline stays, so that net/http does not wait for the rest without end.
 func (c *call) clearReadDeadline() {
 	// Not every ResponseWriter has deadlines; the ones that serve here do.
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
+	setReadDeadline(c.w, time.Time{})
 }
 
 // checkAgreement compares what headers and _meta say with the body, from which

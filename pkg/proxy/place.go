@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -151,14 +152,33 @@ func (c *call) moveToStreams() *failure {
 	return nil
 }
 
+// upstreamPlace is a request's place among those in flight to an upstream; nil where they are
+// not bounded.
+type upstreamPlace struct {
+	all, streams *fairness.Places
+	caller       string
+	released     atomic.Bool
+}
+
+// release gives the place back; only the first call counts.
+func (p *upstreamPlace) release() {
+	if p == nil || p.released.Swap(true) {
+		return
+	}
+	p.all.Release(p.caller)
+	if p.streams != nil {
+		p.streams.Release(p.caller)
+	}
+}
+
 // takeUpstream waits for the call's turn at its upstream, where the requests in flight
-// to it are bounded; release ends it.
-func (c *call) takeUpstream(ctx context.Context) (release func(), f *failure) {
+// to it are bounded.
+func (c *call) takeUpstream(ctx context.Context) (*upstreamPlace, *failure) {
 	most := c.snap.Config.UpstreamRequests(c.upstream.Upstream)
 	if most == 0 {
-		return func() {}, nil
+		return nil, nil
 	}
-	name := c.caller.Key()
+	place := &upstreamPlace{caller: c.caller.Key()}
 	limits := fairness.Limits{Most: most, Shared: c.isBearer(), Wait: upstreamWait}
 	all, streams := c.server.capacity.ofUpstream(c.upstream.Key)
 	if c.isStream() {
@@ -167,23 +187,19 @@ func (c *call) takeUpstream(ctx context.Context) (release func(), f *failure) {
 		if half.Shared {
 			half.PerCaller = max(1, half.Most/streamShare)
 		}
-		if streams.Take(ctx, name, half) != nil {
+		if streams.Take(ctx, place.caller, half) != nil {
 			return nil, c.noUpstream("upstreamStreams")
 		}
+		place.streams = streams
 	}
-	if all.Take(ctx, name, limits) != nil {
-		if c.isStream() {
-			streams.Release(name)
+	if all.Take(ctx, place.caller, limits) != nil {
+		if place.streams != nil {
+			streams.Release(place.caller)
 		}
 		return nil, c.noUpstream("upstream")
 	}
-	stream := c.isStream()
-	return sync.OnceFunc(func() {
-		all.Release(name)
-		if stream {
-			streams.Release(name)
-		}
-	}), nil
+	place.all = all
+	return place, nil
 }
 
 func (c *call) noUpstream(what string) *failure {

@@ -149,7 +149,8 @@ func (c *call) relayMessage(answer *http.Response) *failure {
 	defer rewriter.Release()
 	buffer, _ := readBuffers.Get().(*[16 << 10]byte)
 	defer readBuffers.Put(buffer)
-	var out []byte
+	// What is read goes on, as a rule, with few bytes more.
+	out := make([]byte, 0, min(max(answer.ContentLength, 0), int64(len(buffer)))+64)
 	for {
 		n, readErr := answer.Body.Read(buffer[:])
 		var err error

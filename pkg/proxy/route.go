@@ -19,7 +19,7 @@ import (
 // ServeHTTP serves the plain listener.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Before anything is answered: net/http reads the rest of a body then.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	setReadDeadline(w, time.Now().Add(bodyTimeout))
 	if s.options.LoopbackOnly && !IsLoopbackHost(r.Host) {
 		refuse(w, r, forbiddenHost())
 		return
@@ -185,6 +185,20 @@ const (
 // extendWrite gives the client writeTimeout from now; call it before each write
 // that may come late.
 func extendWrite(w http.ResponseWriter) {
+	deadline := time.Now().Add(writeTimeout)
+	if direct, ok := w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = direct.SetWriteDeadline(deadline)
+		return
+	}
 	// Not every ResponseWriter has deadlines; the ones that serve here do.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(deadline)
+}
+
+// setReadDeadline bounds how long the rest of the body may take.
+func setReadDeadline(w http.ResponseWriter, deadline time.Time) {
+	if direct, ok := w.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = direct.SetReadDeadline(deadline)
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(deadline)
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -67,7 +68,7 @@ func PodFromEnvironment() policy.Pod {
 
 // Run serves until ctx ends, then lets requests in flight end.
 func Run(ctx context.Context, o Options) error {
-	useContainerMemory()
+	UseContainerMemory()
 	files, err := authconfig.ReadDir(o.ConfigDir)
 	if err != nil {
 		return err
@@ -119,6 +120,8 @@ func Run(ctx context.Context, o Options) error {
 	watchCtx, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
 	go watch(watchCtx, configs, o.ConfigDir)
+	// What reading the auth-config left behind would stay for as long as nobody calls.
+	debug.FreeOSMemory()
 	slog.Info(
 		"serving",
 		"listen",

@@ -29,7 +29,7 @@ func canonicalQuery(raw string) string {
 	if raw == "" {
 		return ""
 	}
-	values, _ := url.ParseQuery(raw) //nolint:errcheck // as (*url.URL).Query
+	values, _ := url.ParseQuery(raw)
 	var parameters [][2]string
 	for name, all := range values {
 		for _, value := range all {

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+)
+
+// busyConnections is how many a busy Pod has.
+const busyConnections = 16
+
+// series are the samples of one target, one for each round.
+type series struct {
+	*target
+	alone, busy []sample
+}
+
+func column[T any](samples []sample, of func(sample) T) []T {
+	values := make([]T, len(samples))
+	for i, s := range samples {
+		values[i] = of(s)
+	}
+	return values
+}
+
+func medianOf(s sample) time.Duration    { return s.median }
+func p99Of(s sample) time.Duration       { return s.p99 }
+func processorOf(s sample) time.Duration { return s.processor }
+func throughputOf(s sample) float64      { return s.throughput }
+
+// measureInTurn measures each target in each round, so that a slow moment of the machine
+// hits all of them; every other round in the opposite order, so that none
+// always follows the same one.
+func measureInTurn(ctx context.Context, all []*series, rounds int, length time.Duration) error {
+	for _, t := range all {
+		// What is built once, such as connections and kept decisions, is built here.
+		if _, err := t.measure(ctx, busyConnections, length); err != nil {
+			return err
+		}
+	}
+	for round := range rounds {
+		for i := range all {
+			t := all[i]
+			if round%2 == 1 {
+				t = all[len(all)-1-i]
+			}
+			alone, err := t.measure(ctx, 1, length)
+			if err != nil {
+				return err
+			}
+			busy, err := t.measure(ctx, busyConnections, length)
+			if err != nil {
+				return err
+			}
+			t.alone, t.busy = append(t.alone, alone), append(t.busy, busy)
+		}
+	}
+	return nil
+}
+
+func printSpeed(all []*series) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
+	_, _ = fmt.Fprintf(w, "\t1 connection: median\tp99\tCPU\t%d connections: median\tp99\tCPU\trequests/s\t\n",
+		busyConnections)
+	for _, t := range all {
+		_, _ = fmt.Fprint(w, t.name)
+		for _, samples := range [][]sample{t.alone, t.busy} {
+			for _, of := range []func(sample) time.Duration{medianOf, p99Of, processorOf} {
+				_, _ = fmt.Fprintf(w, "\t%d µs", median(column(samples, of)).Microseconds())
+			}
+		}
+		_, _ = fmt.Fprintf(w, "\t%.0f\t\n", median(column(t.busy, throughputOf)))
+	}
+	_ = w.Flush()
+}
+
+func printRatios(ours, signOnly *series, rounds int) {
+	of := func(what func(sample) time.Duration, ours, others []sample) ratio {
+		return ratioOf(column(ours, what), column(others, what))
+	}
+	fmt.Printf("\nto the sign-only proxy, median of %d pairs (smallest to largest):\n", rounds)
+	for _, line := range []struct {
+		what, reach string
+		ratio       ratio
+	}{
+		{"median, 1 connection", "at most 1.20", of(medianOf, ours.alone, signOnly.alone)},
+		{"p99, 1 connection", "at most 1.5", of(p99Of, ours.alone, signOnly.alone)},
+		{"CPU, 1 connection", "at most 1.35", of(processorOf, ours.alone, signOnly.alone)},
+		{"p99, 16 connections", "at most 1.5", of(p99Of, ours.busy, signOnly.busy)},
+		{"CPU, 16 connections", "at most 1.35", of(processorOf, ours.busy, signOnly.busy)},
+		{"throughput, 16 connections", "at least 0.85",
+			ratioOf(column(ours.busy, throughputOf), column(signOnly.busy, throughputOf))},
+	} {
+		fmt.Printf("  %-28s %-22s (reach: %s)\n", line.what, line.ratio, line.reach)
+	}
+}
