@@ -317,3 +317,40 @@ func TestAKeyThatIsNewRightAfterTheFirstFetchIsAskedForAtOnce(t *testing.T) {
 		t.Errorf("a second unknown key within 10 s: %v, %d fetches", err, issuer.KeyFetches.Load()-fetched)
 	}
 }
+
+func TestCallersDoNotWaitLongForAnIssuerThatIsBack(t *testing.T) {
+	for name, fail := range map[string]func(*standin.Issuer, *keySet, string){
+		"since before the first keys": func(issuer *standin.Issuer, _ *keySet, _ string) {
+			issuer.Faults.Set(standin.Fault{Status: http.StatusBadGateway})
+		},
+		"while a key was new": func(issuer *standin.Issuer, keys *keySet, known string) {
+			if _, err := keys.verify(t.Context(), known); err != nil {
+				t.Fatal(err)
+			}
+			issuer.AddKey(jose.ES256)
+			issuer.Faults.Set(standin.Fault{Status: http.StatusBadGateway})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer := newIssuer(t)
+			keys := newKeySet(issuer.URL, "", &http.Client{})
+			fail(issuer, keys, issuer.Token(claims(nil)))
+			token := issuer.Token(claims(nil))
+			if _, err := keys.verify(t.Context(), token); err == nil {
+				t.Fatal("verified without the key")
+			}
+			issuer.Faults.Set(standin.Fault{})
+			begun := time.Now()
+			for {
+				_, err := keys.verify(t.Context(), token)
+				if err == nil {
+					break
+				}
+				if time.Since(begun) > 4*time.Second {
+					t.Fatalf("after four seconds: %v", err)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
+	}
+}

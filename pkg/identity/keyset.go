@@ -27,8 +27,11 @@ import (
 const (
 	// keyRefresh bounds how long a key that the issuer removed is trusted.
 	keyRefresh = 5 * time.Minute
-	// unknownKeyPause is the least time between two fetches that tokens cause.
+	// unknownKeyPause is the least time between two fetches that tokens cause. After one
+	// that failed it is failedPause, and twice as long after each further one, so that
+	// callers do not wait long for an issuer that is back.
 	unknownKeyPause = 10 * time.Second
+	failedPause     = time.Second
 	// unknownKeyWait is how long a token with an unknown key waits for the next
 	// fetch, maxUnknownKeyWaits how many tokens wait at once: a forged one is enough.
 	unknownKeyWait     = 5 * time.Second
@@ -83,7 +86,7 @@ func (p *publishedKeys) candidates(keyID, algorithm string) []jose.JSONWebKey {
 }
 
 // keySet is an oidc.KeySet. Its keys are refreshed in the background; a token
-// with an unknown key makes it fetch at most once in unknownKeyPause.
+// with an unknown key makes it fetch at most once in pauseLocked.
 type keySet struct {
 	issuer  string
 	jwksURL string
@@ -97,6 +100,8 @@ type keySet struct {
 	demanded   time.Time
 	attempted  time.Time
 	attemptErr error
+	// failures counts those since the last success.
+	failures int
 	inFlight   chan struct{}
 	// waits bounds the tokens that wait for the next fetch.
 	waits chan struct{}
@@ -110,14 +115,14 @@ func newKeySet(issuer, jwksURL string, client *http.Client) *keySet {
 // last keys stay.
 func (k *keySet) run(ctx context.Context) {
 	for {
-		wait := unknownKeyPause
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
 			fetch := k.begin()      //nolint:contextcheck // a fetch outlives who began it
 			_ = k.await(ctx, fetch) // its error is logged there
 		}
-		if left := keyRefresh - k.age(); left > 0 {
-			wait = left
+		wait := keyRefresh - k.age()
+		if wait <= 0 {
+			wait = k.pauseLength()
 		}
 		select {
 		case <-ctx.Done():
@@ -125,6 +130,20 @@ func (k *keySet) run(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// pauseLength is the least time between two fetches.
+func (k *keySet) pauseLength() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pauseLocked()
+}
+
+func (k *keySet) pauseLocked() time.Duration {
+	if k.failures == 0 {
+		return unknownKeyPause
+	}
+	return min(unknownKeyPause, failedPause<<min(k.failures-1, 10))
 }
 
 // age is how long ago the keys were fetched.
@@ -205,7 +224,7 @@ func (k *keySet) tryDemand(seen *publishedKeys) (done <-chan struct{}, left time
 	if seen == nil {
 		last = &k.attempted
 	}
-	if left = unknownKeyPause - time.Since(*last); left <= 0 {
+	if left = k.pauseLocked() - time.Since(*last); left <= 0 {
 		*last = time.Now()
 		return k.beginLocked(), 0, nil
 	}
@@ -244,6 +263,9 @@ func (k *keySet) fetchNow(ctx context.Context) {
 	}
 	k.mu.Lock()
 	k.attempted, k.attemptErr = time.Now(), err
+	if k.failures++; err == nil {
+		k.failures = 0
+	}
 	close(k.inFlight)
 	k.inFlight = nil
 	k.mu.Unlock()
