@@ -46,6 +46,17 @@ bench: build ## Sidecar against a direct call and a sign-only proxy; webhook beh
 	@echo
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/controlplane)" go run ./hack/admissionbench --webhook $(BIN)/webhook
 
+# How long the soak takes.
+SOAK ?= 10m
+
+.PHONY: chaos
+chaos: build ## What callers see while STS, issuer, DNS, upstream, clocks, config, disk or the sidecar fail: a table
+	@go run ./hack/chaos --sidecar $(BIN)/sidecar
+
+.PHONY: soak
+soak: build ## SOAK (10m) of load with reloads, rotations and restarts; draws build/soak.svg
+	@go run ./hack/chaos --sidecar $(BIN)/sidecar --soak $(SOAK)
+
 .PHONY: images
 images: ## OCI archives for linux/amd64 and linux/arm64, without a Docker daemon
 	@go run ./hack/images --version $(IMAGE_TAG) --revision "$$(git rev-parse HEAD 2>/dev/null || true)"

@@ -38,6 +38,9 @@ func refuse(code, format string, args ...any) *refusedSignature {
 	return &refusedSignature{status: http.StatusForbidden, code: code, message: fmt.Sprintf(format, args...)}
 }
 
+// Code is the error's name at AWS.
+func (e *refusedSignature) Code() string { return e.code }
+
 func (e *refusedSignature) write(w http.ResponseWriter) {
 	w.Header().Set("X-Amzn-Errortype", e.code)
 	w.Header().Set("X-Amzn-Requestid", randomHex(8))

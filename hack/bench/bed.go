@@ -125,7 +125,9 @@ func (b *bed) speed(ctx context.Context, rounds int, length time.Duration) error
 		return err
 	}
 	before := b.sts.Asked()
-	direct := &series{target: &target{name: "upstream, direct", url: b.upstream.url, pid: b.upstream.pid(), body: call}}
+	direct := &series{
+		target: &target{name: "upstream, direct", url: b.upstream.url, pid: b.upstream.pid(), body: call},
+	}
 	signed := &series{target: &target{name: "sign-only proxy", url: signOnly.url, pid: signOnly.pid(), body: call}}
 	countersign := &series{target: &target{
 		name: "countersign", url: ours.URL + "/mcp", pid: ours.PID, tokens: []string{b.caller(0)}, body: call,

@@ -102,7 +102,7 @@ type keySet struct {
 	attemptErr error
 	// failures counts those since the last success.
 	failures int
-	inFlight   chan struct{}
+	inFlight chan struct{}
 	// waits bounds the tokens that wait for the next fetch.
 	waits chan struct{}
 }

@@ -30,6 +30,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // route finds the upstream by the request's path.
 func (s *Server) route(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, routes *liveconfig.Routes) {
+	if s.ending.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	if connection := ConnectionOf(r); connection != nil && connection.Surplus {
 		s.capacity.metrics.Overloaded("connections")
 		w.Header().Set("Connection", "close")

@@ -53,6 +53,8 @@ type Server struct {
 	// stopping ends streams when the server shuts down.
 	stopping context.Context //nolint:containedctx // the server's own life
 	stop     context.CancelFunc
+	// ending has connections end with their answers.
+	ending atomic.Bool
 }
 
 // New makes a server.
@@ -72,6 +74,11 @@ func New(options Options) *Server {
 
 // EndStreams makes every GET and subscriptions/listen stream end.
 func (s *Server) EndStreams() { s.stop() }
+
+// EndConnections has every answer from now on say that its connection ends with it.
+// net/http closes those that are idle when it stops serving, and what a client sends
+// into one at that moment is lost.
+func (s *Server) EndConnections() { s.ending.Store(true) }
 
 // MaxConnections is how many connections each listener may have.
 func (s *Server) MaxConnections() int {

@@ -30,7 +30,10 @@ import (
 const (
 	// gracePeriod is how long requests in flight may take after SIGTERM; it is
 	// Kubernetes' default terminationGracePeriodSeconds.
-	gracePeriod   = 30 * time.Second
+	gracePeriod = 30 * time.Second
+	// endingTime is how long connections in use have to end with an answer, before those
+	// that are not in use are closed.
+	endingTime    = 300 * time.Millisecond
 	headerTimeout = 10 * time.Second
 	keepAlive     = 120 * time.Second
 	maxHeader     = 32 << 10
@@ -255,6 +258,12 @@ func serveUntil(
 		<-groupCtx.Done()
 		slog.Info("stopping", "grace", gracePeriod.String())
 		server.EndStreams()
+		// Who gets no connection knows that nothing of his was begun.
+		for _, listener := range append([]net.Listener{plain}, intercepted...) {
+			_ = listener.Close()
+		}
+		server.EndConnections()
+		time.Sleep(endingTime)
 		graceCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gracePeriod)
 		defer cancel()
 		var shutdown errgroup.Group
@@ -279,7 +288,7 @@ func shutDown(ctx context.Context, server *http.Server) error {
 }
 
 func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err

@@ -35,8 +35,9 @@ func verified(t *testing.T) (*standin.Verifier, aws.Credentials) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	credential, err := credentials.NewSTS(http.DefaultClient).Exchange(t.Context(), issuer.Token(map[string]any{"sub": "alice", "aud": "aud"}),
-		&credentials.RoleSession{Role: role, Name: "alice", Duration: time.Hour, Region: "us-east-1"})
+	credential, err := credentials.NewSTS(http.DefaultClient).
+		Exchange(t.Context(), issuer.Token(map[string]any{"sub": "alice", "aud": "aud"}),
+			&credentials.RoleSession{Role: role, Name: "alice", Duration: time.Hour, Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,12 +69,18 @@ func TestARequestThatWasSignedVerifies(t *testing.T) {
 				t.Fatal(err)
 			}
 			body := `{"jsonrpc":"2.0"}`
-			r, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, u.String(), strings.NewReader(body))
+			r, _ := http.NewRequestWithContext(
+				context.Background(),
+				http.MethodPost,
+				u.String(),
+				strings.NewReader(body),
+			)
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("User-Agent", "agent")
 			r.Header.Set("Mcp-Session-Id", "s")
 			r.Header.Set("Authorization", "Bearer secret")
-			sigv4.NewSigner().Sign(r, []byte(body), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
+			sigv4.NewSigner().
+				Sign(r, []byte(body), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
 			response, err := http.DefaultClient.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -110,7 +117,8 @@ func TestARequestThatWasChangedDoesNotVerify(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", strings.NewReader("{}"))
 		r.Header.Set("Content-Type", "application/json")
-		sigv4.NewSigner().Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
+		sigv4.NewSigner().
+			Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
 		change(r)
 		if _, refused := verifier.Verify(r); refused == nil {
 			t.Errorf("%s: verifies", name)
@@ -121,7 +129,8 @@ func TestARequestThatWasChangedDoesNotVerify(t *testing.T) {
 func TestAnExpiredClockDoesNotVerify(t *testing.T) {
 	verifier, credential := verified(t)
 	r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", strings.NewReader("{}"))
-	sigv4.NewSigner().Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now().Add(-10*time.Minute))
+	sigv4.NewSigner().
+		Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now().Add(-10*time.Minute))
 	if _, refused := verifier.Verify(r); refused == nil {
 		t.Error("a signature of ten minutes ago verifies")
 	}
@@ -134,13 +143,19 @@ func signedBySDK(
 	t.Helper()
 	sum := sha256.Sum256(body)
 	payload := hex.EncodeToString(sum[:])
-	signed := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{"X-Amz-Content-Sha256": {payload}}}
+	signed := &http.Request{
+		Method: r.Method,
+		URL:    r.URL,
+		Host:   r.Host,
+		Header: http.Header{"X-Amz-Content-Sha256": {payload}},
+	}
 	if contentType, ok := r.Header["Content-Type"]; ok {
 		signed.Header["Content-Type"] = contentType
 	}
 	u := *r.URL
 	signed.URL = &u
-	if err := v4.NewSigner().SignHTTP(t.Context(), credential, signed, payload, scope.Service, scope.Region, at); err != nil {
+	if err := v4.NewSigner().
+		SignHTTP(t.Context(), credential, signed, payload, scope.Service, scope.Region, at); err != nil {
 		t.Fatal(err)
 	}
 	return signed
@@ -208,13 +223,21 @@ func TestKeysAreThoseOfTheCredentialTheDayAndTheScope(t *testing.T) {
 
 func BenchmarkSign(b *testing.B) {
 	body := []byte(strings.Repeat("x", 200))
-	credential := aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: strings.Repeat("t", 800)}
+	credential := aws.Credentials{
+		AccessKeyID:     "ASIA",
+		SecretAccessKey: "secret",
+		SessionToken:    strings.Repeat("t", 800),
+	}
 	u := &url.URL{Scheme: "https", Host: "aws-mcp.us-east-1.api.aws", Path: "/mcp"}
 	b.Run("this package", func(b *testing.B) {
 		signer := sigv4.NewSigner()
 		b.ReportAllocs()
 		for b.Loop() {
-			r := &http.Request{Method: http.MethodPost, URL: u, Header: http.Header{"Content-Type": {"application/json"}}}
+			r := &http.Request{
+				Method: http.MethodPost,
+				URL:    u,
+				Header: http.Header{"Content-Type": {"application/json"}},
+			}
 			signer.Sign(r, body, credential, sigv4.Scope{Service: "aws-mcp", Region: "us-east-1"}, time.Now())
 		}
 	})
@@ -222,9 +245,21 @@ func BenchmarkSign(b *testing.B) {
 		signer := v4.NewSigner()
 		b.ReportAllocs()
 		for b.Loop() {
-			r := &http.Request{Method: http.MethodPost, URL: u, Header: http.Header{"Content-Type": {"application/json"}}}
+			r := &http.Request{
+				Method: http.MethodPost,
+				URL:    u,
+				Header: http.Header{"Content-Type": {"application/json"}},
+			}
 			sum := sha256.Sum256(body)
-			_ = signer.SignHTTP(b.Context(), credential, r, hex.EncodeToString(sum[:]), "aws-mcp", "us-east-1", time.Now())
+			_ = signer.SignHTTP(
+				b.Context(),
+				credential,
+				r,
+				hex.EncodeToString(sum[:]),
+				"aws-mcp",
+				"us-east-1",
+				time.Now(),
+			)
 		}
 	})
 }
