@@ -53,9 +53,16 @@ type bench struct {
 	dir     string
 	address string
 
+	// first is the replica that is measured.
+	first     *replica
+	endpoints int
+}
+
+// replica is one process of the webhook, behind its Service.
+type replica struct {
 	process             *exec.Cmd
 	port, health, stats int
-	endpoint            int
+	endpoint            string
 }
 
 func newBench(ctx context.Context, plane *controlplane.ControlPlane, binary string) (*bench, error) {
@@ -92,24 +99,33 @@ func (b *bench) writeKubeconfig(ctx context.Context) error {
 	return clientcmd.WriteToFile(*file, filepath.Join(b.dir, "kubeconfig"))
 }
 
-func (b *bench) start(ctx context.Context) error {
-	for _, port := range []*int{&b.port, &b.health, &b.stats} {
+// start makes the first replica, and the namespaces.
+func (b *bench) start(ctx context.Context) (err error) {
+	if b.first, err = b.startReplica(ctx); err != nil {
+		return err
+	}
+	return b.makeNamespaces(ctx)
+}
+
+func (b *bench) startReplica(ctx context.Context) (*replica, error) {
+	r := &replica{}
+	for _, port := range []*int{&r.port, &r.health, &r.stats} {
 		var err error
 		if *port, err = controlplane.FreePort(b.address); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	listen := func(port int) string { return net.JoinHostPort(b.address, strconv.Itoa(port)) }
-	b.process = exec.CommandContext(ctx, b.binary, "serve", "--port", strconv.Itoa(b.port), "--log-level", "warn",
-		"--health-address", listen(b.health), "--metrics-address", listen(b.stats), "--shutdown-delay", "0")
+	r.process = exec.CommandContext(ctx, b.binary, "serve", "--port", strconv.Itoa(r.port), "--log-level", "warn",
+		"--health-address", listen(r.health), "--metrics-address", listen(r.stats), "--shutdown-delay", "0")
 	// As in the Deployment.
-	b.process.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.dir, "kubeconfig"), "GOMEMLIMIT=200MiB")
-	b.process.Stderr = os.Stderr
-	if err := b.process.Start(); err != nil {
-		return fmt.Errorf("start the webhook: %w", err)
+	r.process.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.dir, "kubeconfig"), "GOMEMLIMIT=200MiB")
+	r.process.Stderr = os.Stderr
+	if err := r.process.Start(); err != nil {
+		return nil, fmt.Errorf("start the webhook: %w", err)
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		answer, err := http.Get("http://" + listen(b.health) + "/readyz")
+		answer, err := http.Get("http://" + listen(r.health) + "/readyz")
 		if err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
@@ -117,16 +133,13 @@ func (b *bench) start(ctx context.Context) error {
 			}
 		}
 		if time.Now().After(end) {
-			return errors.New("the webhook is not ready after a minute")
+			return nil, errors.New("the webhook is not ready after a minute")
 		}
 	}
-	b.endpoint++
-	err := b.plane.SetEndpoint(
-		ctx, systemNamespace, webhookName, "webhook", strconv.Itoa(b.endpoint), b.address, b.port)
-	if err != nil {
-		return err
-	}
-	return b.makeNamespaces(ctx)
+	b.endpoints++
+	r.endpoint = strconv.Itoa(b.endpoints)
+	err := b.plane.SetEndpoint(ctx, systemNamespace, webhookName, "webhook", r.endpoint, b.address, r.port)
+	return r, err
 }
 
 // makeNamespaces waits until the API server calls the webhook.
@@ -169,20 +182,22 @@ func config(namespace, name, policies string) *corev1.ConfigMap {
 	return cm
 }
 
-func (b *bench) stop(ctx context.Context) {
-	if b.process == nil {
+func (b *bench) stop(ctx context.Context) { b.stopReplica(ctx, b.first) }
+
+func (b *bench) stopReplica(ctx context.Context, r *replica) {
+	if r == nil || r.process == nil {
 		return
 	}
-	_ = b.plane.RemoveEndpoint(context.WithoutCancel(ctx), systemNamespace, webhookName, strconv.Itoa(b.endpoint))
-	_ = b.process.Process.Signal(syscall.SIGTERM)
-	_ = b.process.Wait()
-	b.process = nil
+	_ = b.plane.RemoveEndpoint(context.WithoutCancel(ctx), systemNamespace, webhookName, r.endpoint)
+	_ = r.process.Process.Signal(syscall.SIGTERM)
+	_ = r.process.Wait()
+	r.process = nil
 }
 
 // residentMiB is what the process takes when it has had a moment to settle.
 func (b *bench) residentMiB() (float64, error) {
 	time.Sleep(3 * time.Second)
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", b.process.Process.Pid))
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", b.first.process.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("read memory: %w", err)
 	}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -21,17 +22,27 @@ func main() {
 	creates := flag.Int("creates", 1000, "Pods made dry, with and without the webhook each")
 	requests := flag.Int("requests", 20_000, "admission requests sent to the webhook directly")
 	configs := flag.Int("configs", 5000, "labelled ConfigMaps of 4 KiB")
+	pods := flag.Int("pods", 5000, "Pods that are created while a replica is killed and other things break")
+	onlyLoad := flag.Bool("only-load", false, "do nothing else than that")
 	flag.Parse()
 	log.SetLogger(logr.Discard())
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
-	if err := run(ctx, *webhook, *creates, *requests, *configs); err != nil {
+	measure := func(ctx context.Context, b *bench) error {
+		if !*onlyLoad {
+			if err := measureAll(ctx, b, *creates, *requests, *configs); err != nil {
+				return err
+			}
+		}
+		return underLoad(ctx, b, *pods)
+	}
+	if err := run(ctx, *webhook, measure); err != nil {
 		fmt.Fprintln(os.Stderr, "admissionbench:", err)
 		os.Exit(1) //nolint:gocritic // the process ends
 	}
 }
 
-func run(ctx context.Context, binary string, creates, requests, configs int) error {
+func run(ctx context.Context, binary string, measure func(context.Context, *bench) error) error {
 	plane, err := controlplane.Start(ctx)
 	if err != nil {
 		return err
@@ -45,6 +56,35 @@ func run(ctx context.Context, binary string, creates, requests, configs int) err
 	if err := b.start(ctx); err != nil {
 		return err
 	}
+	return measure(ctx, b)
+}
+
+// underLoad prints what came of creating Pods while things broke; it fails where one that
+// asked was admitted bare.
+func underLoad(ctx context.Context, b *bench, pods int) error {
+	if _, err := b.measureAdmission(ctx, loadWorkers, loadWorkers); err != nil {
+		return err
+	}
+	r, err := b.load(ctx, pods)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d Pods created with a replica killed, certificates rotated, the auth-config broken and taken away: "+
+		"%d bare; refused meanwhile: %d since a replica was gone, %d since the auth-config was, %d else; "+
+		"admission p99 %.3f ms   (reach: none bare, less than 5)\n",
+		r.created, r.bare, r.unreachable.Load(), r.noConfig.Load(), r.others.Load(), r.admission.p99*1e3)
+	switch {
+	case r.bare > 0 || r.created < int64(pods):
+		return errors.New("a Pod that asked was admitted bare, or not at all")
+	case r.others.Load() > 0:
+		return fmt.Errorf("refused: %s", r.surprises)
+	case r.brokenConfig == nil:
+		return errors.New("a broken auth-config was applied")
+	}
+	return nil
+}
+
+func measureAll(ctx context.Context, b *bench, creates, requests, configs int) error {
 	idle, err := b.residentMiB()
 	if err != nil {
 		return err

@@ -52,14 +52,13 @@ type quantiles struct {
 	count       uint64
 }
 
-// measureAdmission sends admission requests to the webhook as the API server
-// does and reads from its own histogram how long they took there.
-func (b *bench) measureAdmission(ctx context.Context, requests, concurrency int) (quantiles, error) {
+// admissionReview is what the API server sends for a Pod that asks.
+func admissionReview() ([]byte, error) {
 	raw, err := json.Marshal(pod(namespaceWith, true))
 	if err != nil {
-		return quantiles{}, err
+		return nil, err
 	}
-	review, err := json.Marshal(admissionv1.AdmissionReview{
+	return json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
 			UID: types.UID(
@@ -68,6 +67,12 @@ func (b *bench) measureAdmission(ctx context.Context, requests, concurrency int)
 			Namespace: namespaceWith, Object: runtime.RawExtension{Raw: raw},
 		},
 	})
+}
+
+// measureAdmission sends admission requests to the webhook as the API server
+// does and reads from its own histogram how long they took there.
+func (b *bench) measureAdmission(ctx context.Context, requests, concurrency int) (quantiles, error) {
+	review, err := admissionReview()
 	if err != nil {
 		return quantiles{}, err
 	}
@@ -89,11 +94,15 @@ func (b *bench) measureAdmission(ctx context.Context, requests, concurrency int)
 }
 
 func (b *bench) send(ctx context.Context, review []byte, requests, concurrency int) error {
+	return b.sendTo(ctx, b.first, review, requests, concurrency)
+}
+
+func (b *bench) sendTo(ctx context.Context, to *replica, review []byte, requests, concurrency int) error {
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true,
 	}
 	defer transport.CloseIdleConnections()
-	url := "https://" + net.JoinHostPort(b.address, strconv.Itoa(b.port)) + "/mutate-pods"
+	url := "https://" + net.JoinHostPort(b.address, strconv.Itoa(to.port)) + "/mutate-pods"
 	var left atomic.Int64
 	left.Store(int64(requests))
 	var mu sync.Mutex
@@ -147,7 +156,7 @@ func (b *bench) histogram(ctx context.Context) (*histogram, error) {
 	request, err := http.NewRequestWithContext(
 		ctx,
 		http.MethodGet,
-		"http://"+net.JoinHostPort(b.address, strconv.Itoa(b.stats))+"/metrics",
+		"http://"+net.JoinHostPort(b.address, strconv.Itoa(b.first.stats))+"/metrics",
 		nil,
 	)
 	if err != nil {

@@ -13,14 +13,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/identity"
 )
 
 const (
-	maxEntries = 10_000
 	// exchangeTimeout bounds one exchange with its retry.
 	exchangeTimeout = 10 * time.Second
 	// maxExchanges bounds exchanges under way.
@@ -45,6 +43,8 @@ const (
 	narrowedLeft = 15 * time.Minute
 	// maxNarrowed bounds the narrowed sessions of one token.
 	maxNarrowed = 8
+	// maxNarrowing bounds the tokens of which it is known which narrowed sessions they have.
+	maxNarrowing = 10_000
 )
 
 // WebIdentityToken is the token that STS is shown.
@@ -123,10 +123,10 @@ func KeyOf(token identity.Token, session *RoleSession) Key {
 	return Key(h.Sum(nil))
 }
 
-// Cache keeps credentials, least recently used out first.
+// Cache keeps credentials, on a shelf of a certain size.
 type Cache struct {
 	observer Observer
-	entries  *lru.Cache[Key, *entry]
+	shelf    *shelf
 	narrowed narrowedKeys
 	// slots bounds exchanges with STS under way.
 	slots chan struct{}
@@ -134,6 +134,11 @@ type Cache struct {
 }
 
 type entry struct {
+	key    Key
+	caller string
+	// size is what the entry counts on the shelf, whose lock guards it.
+	size int
+
 	mu         sync.Mutex
 	credential aws.Credentials
 	// refreshAt and unusableAt follow from the credential's life.
@@ -151,18 +156,14 @@ type entry struct {
 
 // NewCache makes an empty cache.
 func NewCache(observer Observer) *Cache {
-	entries, err := lru.New[Key, *entry](maxEntries)
-	if err != nil {
-		panic(err) // only for a size that is not positive
-	}
 	return &Cache{
-		observer: observer, entries: entries,
+		observer: observer, shelf: newShelf(),
 		slots: make(chan struct{}, maxExchanges), narrowed: newNarrowedKeys(), now: time.Now,
 	}
 }
 
 // Len is the number of entries.
-func (c *Cache) Len() int { return c.entries.Len() }
+func (c *Cache) Len() int { return c.shelf.len() }
 
 // Get gives a credential that has some life left, exchanging the token when
 // there is none. Everybody who asks for a key while it is exchanged waits for
@@ -175,7 +176,7 @@ func (c *Cache) Get(
 	caller *identity.Caller,
 	session *RoleSession,
 ) (aws.Credentials, error) {
-	e := c.entry(key)
+	e := c.shelf.entry(key, caller.Key())
 	if session.Narrowed {
 		c.keepFew(key, caller.Token)
 	}
@@ -196,17 +197,6 @@ func (c *Cache) Get(
 		c.start(ctx, e, source, caller, session)
 	}
 	return c.await(ctx, e)
-}
-
-func (c *Cache) entry(key Key) *entry {
-	if e, ok := c.entries.Get(key); ok {
-		return e
-	}
-	e := &entry{}
-	if existing, ok, _ := c.entries.PeekOrAdd(key, e); ok {
-		return existing
-	}
-	return e
 }
 
 // await is called with the lock held and gives it up.
@@ -251,6 +241,7 @@ func (c *Cache) start(
 		defer e.mu.Unlock()
 		e.done = nil
 		e.settle(credential, err, begun, c.now())
+		c.shelf.resize(e, &e.credential)
 		if session.Narrowed && err == nil {
 			e.unusableAt = credential.Expires.Add(-min(narrowedLeft, credential.Expires.Sub(begun)/2))
 			e.refreshAt = e.unusableAt
@@ -365,7 +356,7 @@ func (c *Cache) Renew(
 	session *RoleSession,
 	refused aws.Credentials,
 ) (aws.Credentials, error) {
-	e := c.entry(key)
+	e := c.shelf.entry(key, caller.Key())
 	e.mu.Lock()
 	now := c.now()
 	if e.credential.AccessKeyID != refused.AccessKeyID && now.Before(e.unusableAt) {

@@ -151,7 +151,7 @@ type narrowedKeys struct {
 }
 
 func newNarrowedKeys() narrowedKeys {
-	byToken, err := lru.New[[sha256.Size]byte, []Key](maxEntries)
+	byToken, err := lru.New[[sha256.Size]byte, []Key](maxNarrowing)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
@@ -178,6 +178,6 @@ func (n *narrowedKeys) use(token [sha256.Size]byte, key Key) (gone Key, some boo
 // keepFew forgets a token's narrowed session that was not used for longest.
 func (c *Cache) keepFew(key Key, token identity.Token) {
 	if gone, some := c.narrowed.use(token.Digest(), key); some {
-		c.entries.Remove(gone)
+		c.shelf.remove(gone)
 	}
 }

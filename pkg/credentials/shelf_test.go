@@ -1,0 +1,101 @@
+package credentials
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+func numbered(n int) (key Key) {
+	binary.BigEndian.PutUint64(key[:], uint64(n))
+	return key
+}
+
+// put has a caller get a credential whose session token is so long.
+func put(s *shelf, n int, caller string, length int) {
+	e := s.entry(numbered(n), caller)
+	s.resize(
+		e,
+		&aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: strings.Repeat("t", length)},
+	)
+}
+
+func (s *shelf) has(n int) bool {
+	_, ok := s.entries.Peek(numbered(n))
+	return ok
+}
+
+// consistent compares the sums with what they are sums of.
+func (s *shelf) consistent(t *testing.T) {
+	t.Helper()
+	bytes, keys := 0, 0
+	for _, of := range s.callers {
+		bytes += of.bytes
+		keys += len(of.keys)
+	}
+	if bytes != s.bytes || keys != s.entries.Len() || s.bytes > maxKeptBytes {
+		t.Errorf(
+			"%d bytes of %d callers are counted as %d, %d keys for %d entries",
+			bytes,
+			len(s.callers),
+			s.bytes,
+			keys,
+			s.entries.Len(),
+		)
+	}
+}
+
+func TestCredentialsStayWithinTheirMemory(t *testing.T) {
+	for name, length := range map[string]int{"short ones": 0, "usual ones": 1000, "the longest that STS may give": maxSTSAnswer} {
+		s := newShelf()
+		for n := range 40_000 {
+			put(s, n, fmt.Sprint("caller-", n), length)
+		}
+		s.consistent(t)
+		if want := maxKeptBytes / (keptOverhead + length + 20); s.len() < want-1 || s.len() > want+1000 {
+			t.Errorf("%s: %d are kept, for %d there is room", name, s.len(), want)
+		}
+		if s.has(0) || !s.has(39_999) {
+			t.Errorf("%s: not the ones longest unused went", name)
+		}
+	}
+}
+
+func TestACallerWithManyTokensLosesHisOwnCredentials(t *testing.T) {
+	s := newShelf()
+	for n := range 100 {
+		put(s, n, fmt.Sprint("quiet-", n), 1000)
+	}
+	for n := range 50_000 {
+		put(s, 1000+n, "busy", 1000)
+	}
+	s.consistent(t)
+	for n := range 100 {
+		if !s.has(n) {
+			t.Fatalf("quiet-%d lost his credential", n)
+		}
+	}
+	// Those who come find room still, and he gives way to them.
+	for n := range 5000 {
+		put(s, 100_000+n, fmt.Sprint("coming-", n), 1000)
+	}
+	s.consistent(t)
+	for n := range 100 {
+		if !s.has(100_000+4900+n) || !s.has(n) {
+			t.Fatalf("coming-%d has no room, or quiet-%d lost his", 4900+n, n)
+		}
+	}
+}
+
+func TestACredentialThatIsForgottenIsNotCounted(t *testing.T) {
+	s := newShelf()
+	e := s.entry(numbered(1), "alice")
+	s.remove(numbered(1))
+	s.resize(e, &aws.Credentials{SessionToken: strings.Repeat("t", 1000)})
+	if s.consistent(t); s.bytes != 0 || len(s.callers) != 0 {
+		t.Errorf("%d bytes of %d callers are counted", s.bytes, len(s.callers))
+	}
+}
