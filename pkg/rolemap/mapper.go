@@ -45,6 +45,8 @@ type Mapper struct {
 	mappings         []*mapping
 	// denyUnusable is set where an unusable role claim means no role.
 	denyUnusable bool
+	// matches is set where some mapping has a matcher.
+	matches bool
 }
 
 type mapping struct {
@@ -77,7 +79,7 @@ func Compile(config *authconfig.AWSSTS, groupsDecide bool) (*Mapper, authconfig.
 				source.Matcher,
 			)
 			errs = append(errs, matcherErrs...)
-			entry.matcher = compiled
+			entry.matcher, m.matches = compiled, true
 		}
 		m.mappings = append(m.mappings, entry)
 	}
@@ -107,8 +109,9 @@ func (m *Mapper) SelectNamed(claims, named map[string]any) (Selection, error) {
 		return Selection{}, err
 	}
 	selected, held := Selection{Mapping: Fallback, Role: m.fallback}, setOf(values)
+	evaluated := m.evaluable(claims)
 	for _, entry := range m.mappings {
-		matched, err := entry.match(held, claims)
+		matched, err := entry.match(held, evaluated)
 		if err != nil {
 			entry.warnOnce.Do(func() {
 				slog.Warn("a role mapping's matcher failed and counts as no match",
@@ -130,6 +133,15 @@ func (m *Mapper) SelectNamed(claims, named map[string]any) (Selection, error) {
 	}
 	selected.SessionName = name
 	return selected, nil
+}
+
+// evaluable are the claims as matchers get them.
+func (m *Mapper) evaluable(claims map[string]any) map[string]any {
+	if !m.matches {
+		return claims
+	}
+	claims, _ = withStringLists(claims)
+	return claims
 }
 
 // NamesSessionByActor reports whether sessions are named by the claim act, or by what
@@ -191,9 +203,9 @@ type Outcome struct {
 func (m *Mapper) Explain(claims map[string]any) []Outcome {
 	outcomes := make([]Outcome, 0, len(m.mappings))
 	values, unusable := roleValues(claims, m.roleClaim)
-	held := setOf(values)
+	held, evaluated := setOf(values), m.evaluable(claims)
 	for _, entry := range m.mappings {
-		matched, err := entry.match(held, claims)
+		matched, err := entry.match(held, evaluated)
 		outcome := Outcome{Mapping: entry.index, Role: entry.role, Matched: matched}
 		switch {
 		case err != nil:
