@@ -81,7 +81,7 @@ func (s *soaking) run(ctx context.Context, length time.Duration) error {
 	}
 	var failures error
 	events := make([]int, len(soakEvents))
-	restarts := []time.Duration{length / 10, length / 5}
+	restarts, minutes := []time.Duration{length / 10, length / 5}, 0
 	for tick := time.NewTicker(soakStep); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -101,6 +101,11 @@ func (s *soaking) run(ctx context.Context, length time.Duration) error {
 			failures = errors.Join(failures, s.running().Stop(), s.start(context.WithoutCancel(ctx)))
 		}
 		failures = errors.Join(failures, s.sample())
+		if minute := int(passed / time.Minute); minute > minutes {
+			minutes = minute
+			fmt.Fprintf(os.Stderr, "%v of %v: %d requests\n",
+				passed.Round(time.Second), length, s.upstream.requests.Load())
+		}
 	}
 	all.Wait()
 	return errors.Join(failures, s.sample(), s.report())
