@@ -25,7 +25,7 @@ import (
 
 const (
 	// loadWorkers create Pods at once, as controllers of many Deployments do.
-	loadWorkers = 16
+	loadWorkers = 8
 	// probeTime is how long kubelet and the controllers take to notice a dead replica: three
 	// probes of the Deployment's readiness.
 	probeTime = 6 * time.Second
