@@ -54,6 +54,12 @@ func (t *tally) add(saw string, took time.Duration) {
 	}
 }
 
+func (t *tally) count(saw string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.counts[saw]
+}
+
 func (t *tally) total() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -110,7 +110,12 @@ func dnsScenarios() []*scenario {
 		{dnsServFail, "fails"}, {dnsNoSuchName, "forgets the name"},
 	} {
 		var server *nameServer
+		must, atLeast := "502", time.Duration(0)
+		if f.fault == dnsSlow {
+			must, atLeast = "", 600*time.Millisecond
+		}
 		all = append(all, &scenario{
+			must: must, atLeast: atLeast,
 			name: "DNS " + f.name, known: []string{"502", "504"}, coming: []string{"502", "504"},
 			needs: func() string {
 				if os.Geteuid() != 0 {

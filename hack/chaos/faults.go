@@ -51,7 +51,10 @@ func on(which func(s *scene) *link, f fault) func(context.Context, *scene) (func
 func stsScenario(f fault, name string) *scenario {
 	c := &scenario{
 		name: "STS " + name, coming: []string{unavailableLater},
-		fault: on(func(s *scene) *link { return s.toSTS }, f),
+		fault: on(func(s *scene) *link { return s.toSTS }, f), must: unavailableLater, atMost: 12 * time.Second,
+	}
+	if f == slow {
+		c.must, c.atLeast = "", slowness
 	}
 	if f == blackHole || f == afterAMinute || f == endless {
 		c.length = 13 * time.Second // longer than the sidecar waits
@@ -61,28 +64,35 @@ func stsScenario(f fault, name string) *scenario {
 
 func issuerScenario(f fault, name string) *scenario {
 	begin := on(func(s *scene) *link { return s.toIssuer }, f)
-	return &scenario{
+	c := &scenario{
 		name: "the identity provider " + name + ", and its key is new", coming: []string{unavailableLater},
-		length: 8 * time.Second,
+		length: 8 * time.Second, must: unavailableLater, atMost: 7 * time.Second,
 		fault: func(ctx context.Context, s *scene) (func() error, error) {
 			s.issuer.AddKey(jose.ES256)
 			return begin(ctx, s)
 		},
 	}
+	if f == slow {
+		c.must, c.atLeast = "", slowness
+	}
+	return c
 }
 
 func upstreamScenario(f fault, name string) *scenario {
 	c := &scenario{
 		name: "the upstream " + name, fault: on(func(s *scene) *link { return s.toUpstream }, f),
-		known: []string{"502", "504"},
+		known: []string{"502", "504"}, must: "502", atMost: 7 * time.Second,
 	}
 	switch f {
+	case slow:
+		c.must, c.atLeast = "", slowness
 	case blackHole:
-		c.length = 8 * time.Second
+		c.length, c.must = 8*time.Second, "504"
 	case endless:
-		c.known = append(c.known, sawNoEnd, sawBroken)
+		c.known, c.must = append(c.known, sawNoEnd, sawBroken), sawNoEnd
 	case afterAMinute:
-		c.length = aMinute + 4*time.Second
+		c.length, c.must = aMinute+4*time.Second, ""
+		c.atLeast, c.atMost = aMinute, aMinute+5*time.Second
 		c.prepare = func(s *scene) error {
 			s.headerTimeout = "120s"
 			return nil
@@ -109,16 +119,16 @@ func clockScenarios() []*scenario {
 		{name: "the identity provider's clock is 20 s ahead", callers: ahead(20 * time.Second), fault: none},
 		{
 			name: "the identity provider's clock is 10 min ahead", callers: ahead(10 * time.Minute), fault: none,
-			coming: []string{"401", sawClosed}, neverServed: true,
+			coming: []string{"401", sawClosed}, neverServed: true, must: "401",
 		},
 		{
 			name: "the identity provider's clock is 2 h behind", callers: ahead(-2 * time.Hour), fault: none,
-			coming: []string{"401", sawClosed}, neverServed: true,
+			coming: []string{"401", sawClosed}, neverServed: true, must: "401",
 		},
 		{
 			// The sidecar takes clocks to differ by up to 30 s.
 			name: "tokens end in the middle", fault: none, length: 42 * time.Second,
-			known: []string{"401", sawClosed},
+			known: []string{"401", sawClosed}, must: "401",
 			callers: func(s *scene) (known, coming []caller) {
 				for i := range knownCallers {
 					known = append(known, s.someone(fmt.Sprint("ending-", i), 8*time.Second))
@@ -132,11 +142,24 @@ func clockScenarios() []*scenario {
 				timer := time.AfterFunc(faultTime/2, s.sts.ExpireAll)
 				return func() error { timer.Stop(); return nil }, nil
 			},
+			effect: func(s *scene) error {
+				if s.upstream.expired.Load() == 0 {
+					return errors.New("the upstream refused no credential")
+				}
+				return nil
+			},
 		},
 		{
 			name: "credentials last for twelve seconds", fault: none, length: 15 * time.Second,
 			prepare: func(s *scene) error {
 				s.sts.Life = 12 * time.Second
+				return nil
+			},
+			effect: func(s *scene) error {
+				// Each of the callers at least, before, in the middle and afterwards.
+				if asked := s.sts.Asked(); asked < 3*knownCallers {
+					return fmt.Errorf("STS was asked %d times only", asked)
+				}
 				return nil
 			},
 		},
@@ -154,8 +177,14 @@ func configScenarios() []*scenario {
 		}
 	}
 	return []*scenario{
-		{name: "the auth-config changes 100 times a second", fault: swapping(false)},
-		{name: "the auth-config changes 100 times a second, half of them broken", fault: swapping(true)},
+		{
+			name: "the auth-config changes 100 times a second", fault: swapping(false),
+			effect: func(s *scene) error { return s.reloaded("success", 10) },
+		},
+		{
+			name: "the auth-config changes 100 times a second, half of them broken", fault: swapping(true),
+			effect: func(s *scene) error { return errors.Join(s.reloaded("success", 5), s.reloaded("refused", 5)) },
+		},
 	}
 }
 
@@ -209,11 +238,11 @@ func processScenarios() []*scenario {
 	return []*scenario{
 		{
 			name: "SIGTERM under load", fault: restart(func(s *scene) error { return s.running().Stop() }),
-			known: []string{sawRefused}, coming: []string{sawRefused},
+			known: []string{sawRefused}, coming: []string{sawRefused}, must: sawRefused,
 		},
 		{
 			name: "SIGKILL under load", fault: restart(func(s *scene) error { return s.running().Kill() }),
-			known: []string{sawRefused, sawClosed}, coming: []string{sawRefused, sawClosed},
+			known: []string{sawRefused, sawClosed}, coming: []string{sawRefused, sawClosed}, must: sawRefused,
 		},
 		fullDiskScenario(),
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -25,18 +26,40 @@ type resources struct {
 	resident, peak          int
 }
 
-func (s *scene) resources() (resources, error) {
-	p := s.running()
-	var r resources
-	answer, err := http.Get(p.Admin + "/metrics")
+func (s *scene) metrics() (map[string]*dto.MetricFamily, error) {
+	answer, err := http.Get(s.running().Admin + "/metrics")
 	if err != nil {
-		return r, fmt.Errorf("read metrics: %w", err)
+		return nil, fmt.Errorf("read metrics: %w", err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(answer.Body)
 	if err != nil {
-		return r, fmt.Errorf("read metrics: %w", err)
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	return families, nil
+}
+
+// reloaded fails where there were fewer reloads with that result.
+func (s *scene) reloaded(result string, atLeast float64) error {
+	families, err := s.metrics()
+	if err != nil {
+		return err
+	}
+	for _, metric := range families["countersign_config_reloads_total"].GetMetric() {
+		if metric.GetLabel()[0].GetValue() == result && metric.GetCounter().GetValue() >= atLeast {
+			return nil
+		}
+	}
+	return fmt.Errorf("there were fewer than %g reloads with the result %s", atLeast, result)
+}
+
+func (s *scene) resources() (resources, error) {
+	p := s.running()
+	var r resources
+	families, err := s.metrics()
+	if err != nil {
+		return r, err
 	}
 	if family := families["go_goroutines"]; family != nil {
 		r.goroutines = int(family.GetMetric()[0].GetGauge().GetValue())

@@ -31,8 +31,14 @@ type scenario struct {
 	// fault begins it; heal ends it.
 	fault  func(ctx context.Context, s *scene) (heal func() error, err error)
 	length time.Duration
-	// known and coming are what callers may see, beside being served.
+	// known and coming are what callers may see, beside being served; must is what some of
+	// them see, if the fault is one.
 	known, coming []string
+	must          string
+	// atLeast and atMost bound the longest that a caller waits.
+	atLeast, atMost time.Duration
+	// effect looks for what callers do not see of the fault.
+	effect func(s *scene) error
 	// neverServed is set where coming callers must not be.
 	neverServed bool
 }
@@ -150,8 +156,23 @@ func (c *scenario) judge(s *scene, r *result) {
 	if all := r.coming.unexpected(slices.Concat(served, c.coming)); len(all) > 0 {
 		r.problem("new callers saw %s", strings.Join(all, ", "))
 	}
-	if r.known.total() == 0 && r.coming.total() == 0 {
+	if r.known.total() == 0 || r.coming.total() == 0 {
 		r.problem("nobody called")
+	}
+	if c.must != "" && r.known.count(c.must)+r.coming.count(c.must) == 0 {
+		r.problem("nobody saw %s: was there a fault?", c.must)
+	}
+	longest := max(r.known.longest, r.coming.longest)
+	if longest < c.atLeast || c.atMost > 0 && longest > c.atMost {
+		r.problem("the longest wait was %v, not from %v to %v", longest, c.atLeast, c.atMost)
+	}
+	if r.recovered > maxRecovery {
+		r.problem("callers were served again after %v", r.recovered)
+	}
+	if c.effect != nil {
+		if err := c.effect(s); err != nil {
+			r.problem("%v", err)
+		}
 	}
 	if r.after.peak > memoryLimit {
 		r.problem("%d MiB were resident", r.after.peak)

@@ -23,6 +23,8 @@ const (
 	tokenLife = 20 * time.Second
 	// soakStep is how often the soak looks at itself.
 	soakStep = time.Second
+	// restartTime is how long a restart may keep callers from a connection.
+	restartTime = 5 * time.Second
 )
 
 // soakEvents happen again and again; restarts in the first fifth alone, so that one
@@ -150,6 +152,10 @@ func (s *soaking) sample() error {
 	for saw, count := range done.counts {
 		s.total[saw] += count
 	}
+	restarted := len(s.restarts) > 0 && at-s.restarts[len(s.restarts)-1] < restartTime.Seconds()
+	if done.counts[sawRefused] > 0 && !restarted {
+		return fmt.Errorf("no connection at %.0f s, and no restart was under way", at)
+	}
 	s.memory = append(s.memory, point{at, float64(resident)})
 	if len(done.times) > 0 {
 		slices.Sort(done.times)
@@ -177,9 +183,12 @@ func (s *soaking) report() error {
 		s.upstream.asAnother.Load(),
 	)
 	var failures error
+	if s.total[sawServed] == 0 {
+		failures = errors.New("nobody was served")
+	}
 	// The table of faults has what SIGTERM under load shows.
 	if all := whole.unexpected([]string{sawServed, sawRefused}); len(all) > 0 {
-		failures = fmt.Errorf("callers saw %v", all)
+		failures = errors.Join(failures, fmt.Errorf("callers saw %v", all))
 	}
 	if s.upstream.unsigned.Load()+s.upstream.asAnother.Load() > 0 {
 		failures = errors.Join(failures, fmt.Errorf("%v", s.upstream.problems))

@@ -14,19 +14,23 @@ const (
 	// keptOverhead is about what an entry costs beside its credential.
 	keptOverhead = 640
 	maxEntries   = maxKeptBytes / keptOverhead
+	// heavy is from how many shares on a caller loses one for the sake of another.
+	heavy = 4
 )
 
 // shelf holds entries within maxKeptBytes. Where there is no room, a caller who has more
-// than his share loses his own oldest one, else the caller with the most does; where
-// nobody has more than a share the one longest unused goes. So nobody with many tokens
-// costs others their credentials.
+// than his share loses his own oldest one, else the caller with the most does, if that is
+// several shares; where nobody has so many the one longest unused goes. So nobody with
+// many tokens costs others their credentials.
 type shelf struct {
 	mu      sync.Mutex
 	entries *simplelru.LRU[Key, *entry]
 	bytes   int
 	callers map[string]*holding
-	// most is who was the largest when he last got more.
-	most string
+	// most is who was the largest when he last got more, or when all were looked at;
+	// unlooked counts down to when that may be again.
+	most     string
+	unlooked int
 }
 
 // holding is what one caller has on the shelf, the oldest first.
@@ -93,19 +97,45 @@ func (s *shelf) remove(key Key) {
 // makeRoom forgets others for the sake of an entry.
 func (s *shelf) makeRoom(e *entry) {
 	for s.bytes > maxKeptBytes {
-		switch share := maxKeptBytes / len(s.callers); {
-		case s.losesOne(e.caller, share, e.key):
-		case s.losesOne(s.most, share, e.key):
-		default:
+		share := maxKeptBytes / len(s.callers)
+		if s.losesOne(e.caller, share, e.key) || s.losesOne(s.most, heavy*share, e.key) {
+			continue
+		}
+		// The one who had the most has it no longer.
+		if s.findMost(); !s.losesOne(s.most, heavy*share, e.key) {
 			s.entries.RemoveOldest()
 		}
 	}
 }
 
-// losesOne has a caller who has more than a share lose his oldest, if that is not spared.
+// findMost looks at all callers, once for as many calls as a sixteenth of their number.
+func (s *shelf) findMost() {
+	if s.unlooked--; s.unlooked > 0 {
+		return
+	}
+	s.unlooked = len(s.callers) / 16
+	bytes := 0
+	for caller, of := range s.callers {
+		if of.bytes > bytes {
+			s.most, bytes = caller, of.bytes
+		}
+	}
+}
+
+// losesOne has a caller who has more than a share lose his oldest that is not spared.
 func (s *shelf) losesOne(caller string, share int, spared Key) bool {
 	of := s.callers[caller]
-	return of != nil && of.bytes > share && of.keys[0] != spared && s.entries.Remove(of.keys[0])
+	if of == nil || of.bytes <= share {
+		return false
+	}
+	oldest := of.keys[0]
+	if oldest == spared {
+		if len(of.keys) == 1 {
+			return false
+		}
+		oldest = of.keys[1]
+	}
+	return s.entries.Remove(oldest)
 }
 
 // grows counts so many bytes more of a caller's.

@@ -99,3 +99,52 @@ func TestACredentialThatIsForgottenIsNotCounted(t *testing.T) {
 		t.Errorf("%d bytes of %d callers are counted", s.bytes, len(s.callers))
 	}
 }
+
+func TestNobodyWithManyCredentialsIsForgottenAboutWhileOthersLoseTheirs(t *testing.T) {
+	for name, c := range map[string]struct {
+		// heavy fills most of the shelf; it gives a number of the heavy caller's.
+		heavy func(s *shelf)
+	}{
+		"another was the largest, and shrank": {func(s *shelf) {
+			for n := range 4500 {
+				put(s, n, "heavy", 1000)
+			}
+			for n := range 4900 {
+				put(s, 10_000+n, "larger", 1000)
+			}
+		}},
+		"the oldest that he has is the one that grows": {func(s *shelf) {
+			for n := range 9500 {
+				put(s, n, "heavy", 1000)
+			}
+			s.resize(s.entry(numbered(0), "heavy"), &aws.Credentials{SessionToken: strings.Repeat("t", maxSTSAnswer)})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf()
+			put(s, 1_000_000, "quiet", 100)
+			c.heavy(s)
+			for n := range 7000 {
+				put(s, 100_000+n, fmt.Sprint("coming-", n), 1000)
+				if n%500 == 0 {
+					// What he uses is not the oldest.
+					for k := range 4500 {
+						if s.has(k) {
+							s.entry(numbered(k), "heavy")
+						}
+					}
+				}
+			}
+			s.consistent(t)
+			lost := 0
+			for n := range 7000 {
+				if !s.has(100_000 + n) {
+					lost++
+				}
+			}
+			if lost > 0 || !s.has(1_000_000) {
+				t.Errorf("%d of those with one credential lost it, the quiet one kept his: %t", lost, s.has(1_000_000))
+			}
+		})
+	}
+}

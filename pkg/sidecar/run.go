@@ -28,9 +28,9 @@ import (
 )
 
 const (
-	// gracePeriod is how long requests in flight may take after SIGTERM; it is
+	// gracePeriod is how long requests in flight may take after SIGTERM: a second less than
 	// Kubernetes' default terminationGracePeriodSeconds.
-	gracePeriod = 30 * time.Second
+	gracePeriod = 29 * time.Second
 	// endingTime is how long connections in use have to end with an answer, before those
 	// that are not in use are closed.
 	endingTime    = 300 * time.Millisecond
@@ -249,14 +249,25 @@ func serveUntil(
 		return proxy.WithInterceptedPort(begin(ctx, c), c)
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ignoreClosed(main.Serve(plain)) })
-	for _, listener := range intercepted {
-		group.Go(func() error { return ignoreClosed(terminated.Serve(listener)) })
+	serve := func(server *http.Server, listener net.Listener) {
+		group.Go(func() error {
+			err := server.Serve(listener)
+			if groupCtx.Err() != nil && (errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed)) {
+				return nil
+			}
+			return err
+		})
 	}
-	group.Go(func() error { return ignoreClosed(side.Serve(admin)) })
+	serve(main, plain)
+	for _, listener := range intercepted {
+		serve(terminated, listener)
+	}
+	serve(side, admin)
 	group.Go(func() error {
 		<-groupCtx.Done()
 		slog.Info("stopping", "grace", gracePeriod.String())
+		graceCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gracePeriod)
+		defer cancel()
 		server.EndStreams()
 		// Who gets no connection knows that nothing of his was begun.
 		for _, listener := range append([]net.Listener{plain}, intercepted...) {
@@ -264,8 +275,6 @@ func serveUntil(
 		}
 		server.EndConnections()
 		time.Sleep(endingTime)
-		graceCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gracePeriod)
-		defer cancel()
 		var shutdown errgroup.Group
 		for _, httpServer := range []*http.Server{main, terminated} {
 			shutdown.Go(func() error { return shutDown(graceCtx, httpServer) })
@@ -285,11 +294,4 @@ func shutDown(ctx context.Context, server *http.Server) error {
 		_ = server.Close()
 	}
 	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }

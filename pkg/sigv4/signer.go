@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"hash/maphash"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -49,11 +50,14 @@ type Signer struct {
 // NewSigner makes a Signer.
 func NewSigner() *Signer { return &Signer{seed: maphash.MakeSeed()} }
 
-// signingKey is good for one day, which is part of date.
+// signingKey is good for one day. Of the secret a digest is kept, since a key may be kept
+// for longer than its credential.
 type signingKey struct {
-	accessKeyID, secret, date string
-	scope                     Scope
-	key                       [sha256.Size]byte
+	accessKeyID string
+	secret      [sha256.Size]byte
+	date        string
+	scope       Scope
+	key         [sha256.Size]byte
 }
 
 // Sign signs the request with its body, which is not read from the request.
@@ -162,16 +166,17 @@ const scopeEnd = "aws4_request"
 
 // key is that of a credential for a day and a scope.
 func (s *Signer) key(credential *aws.Credentials, date string, scope Scope) [sha256.Size]byte {
+	secret := sha256.Sum256([]byte(credential.SecretAccessKey))
 	kept := &s.keys[maphash.String(s.seed, credential.AccessKeyID)%keptKeys]
 	if k := kept.Load(); k != nil && k.accessKeyID == credential.AccessKeyID &&
-		k.secret == credential.SecretAccessKey && k.date == date && k.scope == scope {
+		k.secret == secret && k.date == date && k.scope == scope {
 		return k.key
 	}
 	key := sum([]byte("AWS4"+credential.SecretAccessKey), []byte(date))
 	for _, part := range [...]string{scope.Region, scope.Service, scopeEnd} {
 		key = sum(key[:], []byte(part))
 	}
-	kept.Store(&signingKey{credential.AccessKeyID, credential.SecretAccessKey, date, scope, key})
+	kept.Store(&signingKey{credential.AccessKeyID, secret, strings.Clone(date), scope, key})
 	return key
 }
 
