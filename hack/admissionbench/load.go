@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,9 +38,8 @@ const (
 type loadResult struct {
 	created, bare                 int64
 	unreachable, noConfig, others atomic.Int64
-	surprises                     []string
+	surprise                      string
 	admission                     quantiles
-	brokenConfig                  error
 }
 
 // load creates so many Pods, and again those that were refused, while a replica is
@@ -51,6 +51,10 @@ func (b *bench) load(ctx context.Context, pods int) (*loadResult, error) {
 	}
 	defer func() { b.stopReplica(ctx, second) }()
 	before, err := b.histogram(ctx)
+	if err != nil {
+		return nil, err
+	}
+	oldBundle, err := b.bundle(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +71,7 @@ func (b *bench) load(ctx context.Context, pods int) (*loadResult, error) {
 			return err
 		}},
 		{int64(pods) * 2 / 5, b.rotate},
-		{int64(pods) * 3 / 5, func(ctx context.Context) error {
-			r.brokenConfig = b.breakConfig(ctx)
-			return nil
-		}},
+		{int64(pods) * 3 / 5, b.breakConfig},
 		{int64(pods) * 4 / 5, b.removeConfig},
 	}
 	var background, workers sync.WaitGroup
@@ -112,20 +113,30 @@ func (b *bench) load(ctx context.Context, pods int) (*loadResult, error) {
 	if err := b.countBare(ctx, r); err != nil {
 		return nil, err
 	}
+	if err := b.wantRotated(ctx, oldBundle); err != nil {
+		return nil, err
+	}
 	return r, b.away(ctx, second)
 }
 
 func (r *loadResult) refused(err error) {
 	text := err.Error()
 	switch {
+	case strings.Contains(text, "x509"), strings.Contains(text, "tls:"):
+		// A rotation must not be noticed.
+		r.other(text)
 	case strings.Contains(text, "failed calling webhook"), apierrors.IsTimeout(err):
 		r.unreachable.Add(1)
 	case strings.Contains(text, "auth-config"):
 		r.noConfig.Add(1)
 	default:
-		if r.others.Add(1) == 1 {
-			r.surprises = append(r.surprises, text)
-		}
+		r.other(text)
+	}
+}
+
+func (r *loadResult) other(text string) {
+	if r.others.Add(1) == 1 {
+		r.surprise = text
 	}
 }
 
@@ -180,6 +191,28 @@ func (b *bench) rotate(ctx context.Context) error {
 	}
 }
 
+// bundle is what the API server trusts the webhook's certificate by.
+func (b *bench) bundle(ctx context.Context) (string, error) {
+	var configuration admissionregistrationv1.MutatingWebhookConfiguration
+	if err := b.admin.Get(ctx, types.NamespacedName{Name: webhookName}, &configuration); err != nil {
+		return "", fmt.Errorf("read the webhook's configuration: %w", err)
+	}
+	return string(configuration.Webhooks[0].ClientConfig.CABundle), nil
+}
+
+// wantRotated waits until the old CA is no longer trusted.
+func (b *bench) wantRotated(ctx context.Context, old string) error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		now, err := b.bundle(ctx)
+		if err == nil && !strings.Contains(now, strings.TrimSpace(old)) {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.Join(err, errors.New("the certificates were not rotated"))
+		}
+	}
+}
+
 func newCA() (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -203,14 +236,19 @@ func newCA() (certificate, key []byte, err error) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}), nil
 }
 
-// breakConfig tries to apply what no Pod could start with.
+// breakConfig tries to apply what no Pod could start with; it fails unless it is told what is
+// wrong.
 func (b *bench) breakConfig(ctx context.Context) error {
 	var cm corev1.ConfigMap
 	if err := b.admin.Get(ctx, types.NamespacedName{Namespace: namespaceWith, Name: "aws"}, &cm); err != nil {
-		return nil
+		return fmt.Errorf("read the auth-config: %w", err)
 	}
 	cm.Data["tools.cedar"] = "permit ("
-	return b.admin.Update(ctx, &cm)
+	err := b.admin.Update(ctx, &cm)
+	if err == nil || !strings.Contains(err.Error(), "tools.cedar") {
+		return fmt.Errorf("a broken auth-config was not refused as such: %w", err)
+	}
+	return nil
 }
 
 // removeConfig takes the auth-config away for a moment.

@@ -99,6 +99,12 @@ func (b *bed) growthCases() []*growthCase {
 				return one(ctx, fmt.Sprint("/", n), twoMappings, policies+`
 permit (principal in MCP::Group::"s3-readers", action in MCP::Action::"CallTool", resource);`)
 			}},
+		{name: "tools in a list, told apart", few: 10, many: 10_000, body: listOfTools,
+			start: func(ctx context.Context, n int) (*sidecarProcess, *target, error) {
+				return one(ctx, fmt.Sprint("/", n), twoMappings, policies+`
+permit (principal, action in MCP::Action::"CallTool", resource)
+when { principal.hasTag("tools") && principal.getTag("tools").contains(resource.name) };`)
+			}},
 		{name: "role mappings, each caller new", few: 2, many: 2000, body: call, unseen: true,
 			start: func(ctx context.Context, n int) (*sidecarProcess, *target, error) {
 				p, err := b.start(ctx, "/mcp", manyMappings(n), policies)

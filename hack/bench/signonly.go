@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,7 +17,7 @@ import (
 // SDK's signer.
 func signOnlyHandler(upstream string) http.Handler {
 	signer := v4.NewSigner()
-	credential := aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: "token"}
+	credential := aws.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "secret", SessionToken: strings.Repeat("t", 88)}
 	return proxyHandler(upstream, func(out *http.Request, content []byte) error {
 		sum := sha256.Sum256(content)
 		return signer.SignHTTP(
