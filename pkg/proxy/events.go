@@ -73,6 +73,30 @@ func (e *refusedEventError) Error() string { return e.cause.Error() }
 // pass reads the upstream's events until their end. An event that the stream
 // breaks off in is dropped by clients, as the format has it.
 func (s *eventStream) pass(body io.Reader) error {
+	waiting := make([]byte, waitingBuffer)
+	for {
+		n, readErr := body.Read(waiting)
+		if err := s.write(waiting[:n]); err != nil {
+			return err
+		}
+		if readErr == nil && n == len(waiting) {
+			readErr = s.passBurst(body)
+		}
+		switch {
+		case errors.Is(readErr, io.EOF):
+			return nil
+		case readErr != nil:
+			return readErr
+		}
+	}
+}
+
+// waitingBuffer is what a stream has while it is quiet, which most are most of the time.
+const waitingBuffer = 1 << 10
+
+// passBurst reads much at a time while much comes; it ends with what the stream ends with,
+// or nil once less comes.
+func (s *eventStream) passBurst(body io.Reader) error {
 	buffer, _ := readBuffers.Get().(*[16 << 10]byte)
 	defer readBuffers.Put(buffer)
 	for {
@@ -80,10 +104,7 @@ func (s *eventStream) pass(body io.Reader) error {
 		if err := s.write(buffer[:n]); err != nil {
 			return err
 		}
-		switch {
-		case errors.Is(readErr, io.EOF):
-			return nil
-		case readErr != nil:
+		if readErr != nil || n < waitingBuffer {
 			return readErr
 		}
 	}
