@@ -67,12 +67,14 @@ func (s *Set) Decide(ctx context.Context, r Request) Decision {
 			return m.denial()
 		}
 	}
+	return s.authorize(ctx, &r, t, s.context(&r, input, t.reads))
+}
+
+// authorize asks the target's policies, where the whole context is known.
+func (s *Set) authorize(ctx context.Context, r *Request, t *target, context types.Record) Decision {
 	asked := &timely{policies: t.policies, begun: time.Now(), ctx: ctx}
-	decision, diagnostic := cedar.Authorize(asked, s.entities(&r, t), cedar.Request{
-		Principal: r.Principal.entity.UID,
-		Action:    t.action.UID,
-		Resource:  t.resource.UID,
-		Context:   s.context(&r, input, t.reads),
+	decision, diagnostic := cedar.Authorize(asked, s.entities(r, t), cedar.Request{
+		Principal: r.Principal.entity.UID, Action: t.action.UID, Resource: t.resource.UID, Context: context,
 	})
 	if asked.late {
 		return Decision{Errors: []string{"the decision took too long"}}
