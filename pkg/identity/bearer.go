@@ -145,6 +145,8 @@ func (b *Bearer) verify(ctx context.Context, token Token) (*Caller, error) {
 	if missing := slices.IndexFunc(b.required, lacks); missing >= 0 {
 		return nil, &ScopeError{Required: b.required, Missing: b.required[missing]}
 	}
-	b.verified.Add(token.digest, &verifiedToken{caller: caller, key: key})
+	remembered := *caller
+	remembered.Claims = nil
+	b.verified.Add(token.digest, &verifiedToken{caller: &remembered, key: key})
 	return caller, nil
 }

@@ -49,7 +49,7 @@ type Caller struct {
 	Subject string
 	Scopes  []string
 	// Claims are all claims of the token: string, bool, int64, float64, nil,
-	// []any and map[string]any.
+	// []any and map[string]any. A caller who is remembered has none: see WithClaims.
 	Claims map[string]any
 	// Actor is the sub of the claim act: who acts for the subject. It is empty where
 	// the token names nobody.
@@ -61,6 +61,21 @@ type Caller struct {
 	Token    Token
 	// key is Key, made once.
 	key string
+}
+
+// WithClaims gives the caller with the claims, which are read from the token where they are
+// not at hand: they take several times its length, and are needed once for each token.
+func (c *Caller) WithClaims() *Caller {
+	if c.Claims != nil {
+		return c
+	}
+	said, err := readUnverified(c.Token.raw)
+	if err != nil {
+		panic(err) // it was read when it was verified
+	}
+	with := *c
+	with.Claims = said.claims
+	return &with
 }
 
 // Key tells callers apart, as one issuer's subject.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +53,15 @@ func TestATokenGivesItsCaller(t *testing.T) {
 		issuer.AddKey(algorithm)
 		b := bearer(t, issuer, nil)
 		caller, err := b.Authenticate(t.Context(), header(issuer.Token(claims(map[string]any{
-			"aud": []string{"x", "aud"}, "scope": "a b", "scp": []string{"c"}, "big": 9007199254740993, "float": 1.5, "groups": []string{"g"},
+			"aud": []string{
+				"x",
+				"aud",
+			},
+			"scope":  "a b",
+			"scp":    []string{"c"},
+			"big":    9007199254740993,
+			"float":  1.5,
+			"groups": []string{"g"},
 		}))))
 		if err != nil {
 			t.Fatalf("%s: %v", algorithm, err)
@@ -103,7 +112,11 @@ func TestBadTokensAreNamed(t *testing.T) {
 		"PSS, unknown to STS": {header("eyJhbGciOiJQUzI1NiJ9." + strings.Split(issuer.Token(claims(nil)), ".")[1] + ".AAAA"), "algorithm"},
 	} {
 		var bad *TokenError
-		if _, err := b.Authenticate(t.Context(), c.header); !errors.As(err, &bad) || !strings.Contains(bad.Description, c.want) {
+		if _, err := b.Authenticate(
+			t.Context(),
+			c.header,
+		); !errors.As(err, &bad) ||
+			!strings.Contains(bad.Description, c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -135,10 +148,17 @@ func TestScopesAreRequired(t *testing.T) {
 	issuer := newIssuer(t)
 	b := bearer(t, issuer, func(c *authconfig.OIDC) { c.RequiredScopes = []string{"a", "b"} })
 	var scope *ScopeError
-	if _, err := b.Authenticate(t.Context(), header(issuer.Token(claims(map[string]any{"scope": "a"})))); !errors.As(err, &scope) || scope.Missing != "b" {
+	if _, err := b.Authenticate(
+		t.Context(),
+		header(issuer.Token(claims(map[string]any{"scope": "a"}))),
+	); !errors.As(err, &scope) ||
+		scope.Missing != "b" {
 		t.Errorf("%v", err)
 	}
-	if _, err := b.Authenticate(t.Context(), header(issuer.Token(claims(map[string]any{"scope": "b a"})))); err != nil {
+	if _, err := b.Authenticate(
+		t.Context(),
+		header(issuer.Token(claims(map[string]any{"scope": "b a"}))),
+	); err != nil {
 		t.Errorf("%v", err)
 	}
 }
@@ -191,7 +211,10 @@ func TestManyRequestsWithAnUnknownKeyFetchOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 30 {
 		all.Go(func() {
-			if _, err := b.Authenticate(t.Context(), header(issuer.Token(claims(map[string]any{"jti": i})))); err != nil {
+			if _, err := b.Authenticate(
+				t.Context(),
+				header(issuer.Token(claims(map[string]any{"jti": i}))),
+			); err != nil {
 				t.Errorf("a new key: %v", err)
 			}
 		})
@@ -225,7 +248,14 @@ func TestKeysMustComeOverHTTPS(t *testing.T) {
 		if err := CheckLocation("http://127.0.0.1", "jwks_uri", location); (err == nil) != ok {
 			t.Errorf("%q: %v", location, err)
 		}
-		if err := CheckLocation("https://idp.example.com", "jwks_uri", location); (err == nil) != strings.HasPrefix(location, "https:") {
+		if err := CheckLocation(
+			"https://idp.example.com",
+			"jwks_uri",
+			location,
+		); (err == nil) != strings.HasPrefix(
+			location,
+			"https:",
+		) {
 			t.Errorf("%q for an issuer elsewhere: %v", location, err)
 		}
 	}
@@ -235,7 +265,9 @@ func TestTheServiceAccountTokenIsReadAgainWhenItRotates(t *testing.T) {
 	issuer := newIssuer(t)
 	path := filepath.Join(t.TempDir(), "token")
 	write := func(name string) {
-		token := issuer.Token(map[string]any{"sub": "system:serviceaccount:agents:" + name, "aud": "sts.amazonaws.com"})
+		token := issuer.Token(
+			map[string]any{"sub": "system:serviceaccount:agents:" + name, "aud": "sts.amazonaws.com"},
+		)
 		if err := os.WriteFile(path+".new", []byte(token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +345,11 @@ func TestAKeyThatIsNewRightAfterTheFirstFetchIsAskedForAtOnce(t *testing.T) {
 	}
 	fetched := issuer.KeyFetches.Load()
 	issuer.AddKey(jose.ES256)
-	if _, err := keys.verify(t.Context(), issuer.Token(claims(nil))); err == nil || issuer.KeyFetches.Load() != fetched {
+	if _, err := keys.verify(
+		t.Context(),
+		issuer.Token(claims(nil)),
+	); err == nil ||
+		issuer.KeyFetches.Load() != fetched {
 		t.Errorf("a second unknown key within 10 s: %v, %d fetches", err, issuer.KeyFetches.Load()-fetched)
 	}
 }
@@ -352,5 +388,26 @@ func TestCallersDoNotWaitLongForAnIssuerThatIsBack(t *testing.T) {
 				time.Sleep(50 * time.Millisecond)
 			}
 		})
+	}
+}
+
+func TestWhoIsRememberedHasTheClaimsOfHisToken(t *testing.T) {
+	issuer := newIssuer(t)
+	b := bearer(t, issuer, nil)
+	token := header(issuer.Token(claims(map[string]any{"groups": []string{"a", "b"}, "n": 9007199254740993})))
+	first, err := b.Authenticate(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.Authenticate(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Claims != nil {
+		t.Error("the claims are kept with the caller")
+	}
+	if got := again.WithClaims(); len(got.Claims) < 6 || !reflect.DeepEqual(got.Claims, first.Claims) ||
+		got.Key() != first.Key() {
+		t.Errorf("%v, and %v before", got.Claims, first.Claims)
 	}
 }

@@ -196,6 +196,7 @@ func (s *Snapshot) PlanFor(ctx context.Context, caller *identity.Caller) (*Plan,
 	if known, ok := s.plans.Get(digest); ok {
 		return known, nil
 	}
+	caller = caller.WithClaims()
 	var act any
 	if s.Config.NeedsActor(caller) {
 		exchanged, err := s.Exchange.Exchange(ctx, caller)

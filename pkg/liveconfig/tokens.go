@@ -54,7 +54,7 @@ func (s source) WebIdentityToken(
 		return token, nil
 	}
 	if caller.Workload == nil {
-		if err := identity.CheckAWSAudience(caller.Claims, s.snap.Config.Identity.OIDC.AWSAudiences()); err != nil {
+		if err := identity.CheckAWSAudience(caller.WithClaims().Claims, s.snap.Config.Identity.OIDC.AWSAudiences()); err != nil {
 			return nil, credentials.ForAudience(err)
 		}
 	}

@@ -157,7 +157,7 @@ func (c *Client) Exchange(ctx context.Context, caller *identity.Caller) (*Token,
 // Accepts fails for a caller whose own token AWS STS takes, as where the agent logs in
 // with the sidecar's client: azp is then the authorized party. The error is an *Error.
 func (c *Client) Accepts(caller *identity.Caller) error {
-	opens := caller.Issuer == c.config.Issuer && identity.CheckAWSAudience(caller.Claims, c.wanted) == nil
+	opens := caller.Issuer == c.config.Issuer && identity.CheckAWSAudience(caller.WithClaims().Claims, c.wanted) == nil
 	if !opens {
 		return nil
 	}
@@ -321,7 +321,7 @@ func (c *Client) check(ctx context.Context, caller *identity.Caller, raw string)
 	if err := identity.CheckAWSAudience(verified.Claims, wanted); err != nil {
 		return nil, &Error{Kind: KindMisconfigured, cause: "the exchanged token is not for AWS: " + err.Error()}
 	}
-	if name := c.config.SubjectClaim; name != "" && !sameClaim(caller.Claims, verified.Claims, name) {
+	if name := c.config.SubjectClaim; name != "" && !sameClaim(caller.WithClaims().Claims, verified.Claims, name) {
 		return nil, &Error{
 			Kind:  KindMisconfigured,
 			cause: fmt.Sprintf("the exchanged token's %s is not the caller's (exchange.subjectClaim)", name),
