@@ -391,7 +391,7 @@ func TestTheClustersIssuerAuthenticatesTheSidecar(t *testing.T) {
 			alice, bob = opToken(t, "alice", opIssuer), opToken(t, "bob", opIssuer)
 			// This OP is new, and its Pod can be ready before its Service leads there; a sidecar that
 			// was refused asks again within seconds, and tells callers to come back until then.
-			eventually(t, "the OP is reached", 30*time.Second, func(context.Context) error {
+			eventually(t, "the OP is reached", 2*time.Minute, func(context.Context) error {
 				if got := call(t, ns, "agent", alice, "aws___run_script"); strings.Contains(got.Error, "Service Unavailable") {
 					log, _ := kubectl(t.Context(), "", "-n", ns, "logs", "agent", "-c", "countersign", "--tail=3")
 					t.Log(log)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -96,7 +97,12 @@ func (e *endpoint) refresh() {
 // whole answer, so that it is not passed on.
 func (e *endpoint) discover(ctx context.Context) (string, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, e.client), e.issuer)
-	if err != nil {
+	var unreachable *url.Error
+	switch {
+	case errors.As(err, &unreachable):
+		// The network's words, not the issuer's.
+		return "", fmt.Errorf("the discovery document of %s cannot be had: %w", e.issuer, unreachable.Err)
+	case err != nil:
 		return "", fmt.Errorf("the discovery document of %s cannot be had", e.issuer)
 	}
 	location := provider.Endpoint().TokenURL
