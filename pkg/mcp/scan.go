@@ -250,7 +250,16 @@ func (s *scanner) emit(dst []byte, b []byte) ([]byte, error) {
 	return dst, nil
 }
 
+// emitByte is emit for one byte, of which most need none of its checks.
 func (s *scanner) emitByte(dst []byte, c byte) ([]byte, error) {
+	switch {
+	case s.captured.active:
+	case !s.holding:
+		return append(dst, c), nil
+	case len(s.held) < cap(s.held) && (s.MaxHeld <= 0 || int64(len(s.held)) < s.MaxHeld):
+		s.held = append(s.held, c)
+		return dst, nil
+	}
 	one := [1]byte{c}
 	return s.emit(dst, one[:])
 }
