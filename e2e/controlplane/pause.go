@@ -24,7 +24,7 @@ func signalAPIServer(signal syscall.Signal) error {
 		return fmt.Errorf("find the kube-apiserver: %w", err)
 	}
 	for _, stat := range stats {
-		text, err := os.ReadFile(stat) //nolint:gosec // of /proc
+		text, err := os.ReadFile(stat)
 		if err != nil {
 			continue // it has ended
 		}
