@@ -126,6 +126,13 @@ func clockScenarios() []*scenario {
 			coming: []string{"401", sawClosed}, neverServed: true, must: "401",
 		},
 		{
+			name: "AWS's clock is 10 min ahead", known: []string{"502"}, coming: []string{"502"}, must: "502",
+			fault: func(_ context.Context, s *scene) (func() error, error) {
+				s.upstream.ahead.Store(true)
+				return func() error { s.upstream.ahead.Store(false); return nil }, nil
+			},
+		},
+		{
 			// The sidecar takes clocks to differ by up to 30 s.
 			name: "tokens end in the middle", fault: none, length: 42 * time.Second,
 			known: []string{"401", sawClosed}, must: "401",

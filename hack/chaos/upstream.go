@@ -19,6 +19,8 @@ type checkingUpstream struct {
 	verifier *standin.Verifier
 	// latency comes before each answer.
 	latency atomic.Int64
+	// ahead is set while AWS's clock is too far ahead for any signature.
+	ahead atomic.Bool
 	// checkEvery above one has one request in so many checked.
 	checkEvery atomic.Int64
 
@@ -54,6 +56,11 @@ func (u *checkingUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.unsigned.Add(1)
 		u.note("%s: %s", refused.Code(), r.Header.Get("Authorization"))
 		http.Error(w, "unsigned", http.StatusForbidden)
+		return
+	}
+	if u.ahead.Load() {
+		w.Header().Set("X-Amzn-Errortype", "InvalidSignatureException")
+		http.Error(w, `{"message":"Signature expired"}`, http.StatusForbidden)
 		return
 	}
 	if who := u.pass(w, r); who != "" && who != session.Subject {
