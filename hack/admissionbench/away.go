@@ -60,8 +60,8 @@ func (b *bench) away(ctx context.Context, second *replica) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	fmt.Printf("the API server away for %v: of %d admissions asked of each of two replicas %d answered (the leader ends with "+
-		"its lease, and is started again by kubelet); a Pod was admitted %.1f s after it was back\n",
+	fmt.Printf("the API server away for %v: of %d admissions asked of each of two replicas %d answered (the leader "+
+		"ends with its lease, and is started again by kubelet); a Pod was admitted %.1f s after it was back\n",
 		apiServerAway, rounds, answered, time.Since(begun).Seconds())
 	if failure != nil {
 		return fmt.Errorf("nobody answered while the API server was away: %w", failure)

@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/countersign-io/countersign/e2e/standin"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,7 +46,7 @@ func (b *bench) load(ctx context.Context, pods int) (*loadResult, error) {
 		return nil, err
 	}
 	defer func() { b.stopReplica(ctx, second) }()
-	before, err := b.histogram(ctx)
+	before, err := b.histogram()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +101,7 @@ func (b *bench) load(ctx context.Context, pods int) (*loadResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := b.histogram(ctx)
+	after, err := b.histogram()
 	if err != nil {
 		return nil, err
 	}
@@ -172,9 +168,12 @@ func (b *bench) replace(ctx context.Context, killed *replica) (*replica, error) 
 
 // rotate has a new CA waiting in the Secret, as the end of the old one's time would.
 func (b *bench) rotate(ctx context.Context) error {
-	certificate, key, err := newCA()
+	certificate, key, err := standin.SelfSigned(x509.Certificate{
+		Subject:             pkix.Name{CommonName: "next CA"},
+		PermittedDNSDomains: []string{webhookName + "." + systemNamespace + ".svc"},
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("make a CA: %w", err)
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		var secret corev1.Secret
@@ -211,29 +210,6 @@ func (b *bench) wantRotated(ctx context.Context, old string) error {
 			return errors.Join(err, errors.New("the certificates were not rotated"))
 		}
 	}
-}
-
-func newCA() (certificate, key []byte, err error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a CA: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "next CA"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(365 * 24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		PermittedDNSDomains: []string{webhookName + "." + systemNamespace + ".svc"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a CA: %w", err)
-	}
-	text, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a CA: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}), nil
 }
 
 // breakConfig tries to apply what no Pod could start with; it fails unless it is told what is

@@ -17,9 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-
+	"github.com/countersign-io/countersign/e2e/standin"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,14 +77,14 @@ func (b *bench) measureAdmission(ctx context.Context, requests, concurrency int)
 	if err := b.send(ctx, review, concurrency*20, concurrency); err != nil { // warm
 		return quantiles{}, err
 	}
-	before, err := b.histogram(ctx)
+	before, err := b.histogram()
 	if err != nil {
 		return quantiles{}, err
 	}
 	if err := b.send(ctx, review, requests, concurrency); err != nil {
 		return quantiles{}, err
 	}
-	after, err := b.histogram(ctx)
+	after, err := b.histogram()
 	if err != nil {
 		return quantiles{}, err
 	}
@@ -152,25 +150,10 @@ type histogram struct {
 	total  uint64
 }
 
-func (b *bench) histogram(ctx context.Context) (*histogram, error) {
-	request, err := http.NewRequestWithContext(
-		ctx,
-		http.MethodGet,
-		"http://"+net.JoinHostPort(b.address, strconv.Itoa(b.first.stats))+"/metrics",
-		nil,
-	)
+func (b *bench) histogram() (*histogram, error) {
+	families, err := standin.Metrics("http://" + net.JoinHostPort(b.address, strconv.Itoa(b.first.stats)) + "/metrics")
 	if err != nil {
 		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(answer.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
 	}
 	for _, metric := range families["countersign_admission_duration_seconds"].GetMetric() {
 		if metric.GetLabel()[0].GetValue() != "injected" {

@@ -47,7 +47,8 @@ when { context.input has text && context.input.text like "x*" };
 @id("admins") permit (principal in MCP::Group::"admins", action in MCP::Action::"CallTool", resource);
 @id("no-deletes") forbid (principal, action == MCP::Action::"aws___get_presigned_url", resource)
 unless { principal.hasTag("dept") && principal.getTag("dept").contains("storage") };
-@id("docs") permit (principal, action == MCP::Action::"ReadResource", resource) when { resource.uri like "docs://public/*" };
+@id("docs") permit (principal, action == MCP::Action::"ReadResource", resource)
+when { resource.uri like "docs://public/*" };
 `
 
 // bed is what every part of the benchmark needs around the sidecar.

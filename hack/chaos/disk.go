@@ -43,7 +43,7 @@ func fullDiskScenario() *scenario {
 			if err != nil {
 				return nil, err
 			}
-			s.ca = certificate
+			s.ca = string(certificate)
 			err = os.WriteFile(filepath.Join(s.dir, "ca.pem"), []byte(s.ca), 0o600)
 			return func() error { return errors.Join(empty(), unmountLater(volume)) }, err
 		},

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -19,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/countersign-io/countersign/e2e/standin"
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -144,8 +141,8 @@ func (s *scene) byName(server string) error {
 	if err != nil {
 		return err
 	}
-	s.ca = certificate
-	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	s.ca = string(certificate)
+	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return fmt.Errorf("make a certificate: %w", err)
 	}
@@ -182,35 +179,14 @@ func (s *scene) byName(server string) error {
 	return os.WriteFile(s.command, []byte(script), 0o700)
 }
 
-// newCertificate is one that signs itself.
-func newCertificate(name string) (certificate, key string, err error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// newCertificate is a server's that signs itself.
+func newCertificate(name string) (certificate, key []byte, err error) {
+	certificate, key, err = standin.SelfSigned(x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
 	if err != nil {
-		return "", "", fmt.Errorf("make a key: %w", err)
+		return nil, nil, fmt.Errorf("make a server's certificate: %w", err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(
-			time.Now().UnixNano(),
-		),
-		Subject:               pkix.Name{CommonName: name},
-		DNSNames:              []string{name},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		return "", "", fmt.Errorf("make a certificate: %w", err)
-	}
-	text, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return "", "", fmt.Errorf("write a key: %w", err)
-	}
-	encode := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", text), nil
+	return certificate, key, nil
 }

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign-io/countersign/e2e/standin"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 // containerMemory is what the runtime would take from the memory limit of the injected
@@ -27,17 +26,7 @@ type resources struct {
 }
 
 func (s *scene) metrics() (map[string]*dto.MetricFamily, error) {
-	answer, err := http.Get(s.running().Admin + "/metrics")
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(answer.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	return families, nil
+	return standin.Metrics(s.running().Admin + "/metrics")
 }
 
 // reloaded fails where there were fewer reloads with that result.

@@ -142,7 +142,8 @@ func (c *scenario) disturb(
 }
 
 func (c *scenario) judge(s *scene, r *result) {
-	r.requests, r.unsigned, r.asAnother = s.upstream.requests.Load(), s.upstream.unsigned.Load(), s.upstream.asAnother.Load()
+	r.requests = s.upstream.requests.Load()
+	r.unsigned, r.asAnother = s.upstream.unsigned.Load(), s.upstream.asAnother.Load()
 	if r.unsigned+r.asAnother > 0 {
 		r.problem("%v", s.upstream.problems)
 	}

@@ -49,7 +49,9 @@ func (s *shelf) consistent(t *testing.T) {
 }
 
 func TestCredentialsStayWithinTheirMemory(t *testing.T) {
-	for name, length := range map[string]int{"short ones": 0, "usual ones": 1000, "the longest that STS may give": maxSTSAnswer} {
+	for name, length := range map[string]int{
+		"short ones": 0, "usual ones": 1000, "the longest that STS may give": maxSTSAnswer,
+	} {
 		s := newShelf()
 		for n := range 40_000 {
 			put(s, n, fmt.Sprint("caller-", n), length)

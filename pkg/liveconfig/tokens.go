@@ -54,7 +54,8 @@ func (s source) WebIdentityToken(
 		return token, nil
 	}
 	if caller.Workload == nil {
-		if err := identity.CheckAWSAudience(caller.WithClaims().Claims, s.snap.Config.Identity.OIDC.AWSAudiences()); err != nil {
+		wanted := s.snap.Config.Identity.OIDC.AWSAudiences()
+		if err := identity.CheckAWSAudience(caller.WithClaims().Claims, wanted); err != nil {
 			return nil, credentials.ForAudience(err)
 		}
 	}

@@ -10,27 +10,36 @@ import (
 // TestToolsThatPoliciesTellApartAreDecidedOneByOne asks about one tool first and about
 // another that the policies tell from it then.
 func TestToolsThatPoliciesTellApartAreDecidedOneByOne(t *testing.T) {
-	const everybody = `permit(principal, action in MCP::Action::"CallTool", resource)`
-	const group = `[{"uid":{"type":"MCP::Tool","id":"good"},"attrs":{},"parents":[{"type":"MCP::ToolGroup","id":"safe"}]},
+	const calls = `permit(principal, action in MCP::Action::"CallTool"`
+	const everybody = calls + `, resource)`
+	const group = `[
+{"uid":{"type":"MCP::Tool","id":"good"},"attrs":{},"parents":[{"type":"MCP::ToolGroup","id":"safe"}]},
 {"uid":{"type":"MCP::ToolGroup","id":"safe"},"attrs":{},"parents":[]}]`
 	for name, s := range map[string]source{
 		"by the action": {policies: `permit(principal, action == MCP::Action::"good", resource);`},
 		"by one of several actions": {
 			policies: `permit(principal, action in [MCP::Action::"x", MCP::Action::"good"], resource);`,
 		},
-		"by the resource":          {policies: `permit(principal, action, resource == MCP::Tool::"good");`},
-		"by the resource it is in": {policies: `permit(principal, action in MCP::Action::"CallTool", resource in MCP::Tool::"good");`},
-		"by name":                  {policies: everybody + ` when { resource.name == "good" };`},
-		"by a pattern":             {policies: everybody + ` when { resource.name like "g*" };`},
-		"by one of two patterns":   {policies: everybody + ` when { resource.name like "x*" || resource.name like "go*" };`},
-		"by a list of names":       {policies: everybody + ` when { ["x", "good"].contains(resource.name) };`},
-		"by another name":          {policies: everybody + ` unless { resource.name != "good" };`},
+		"by the resource": {policies: `permit(principal, action, resource == MCP::Tool::"good");`},
+		"by the resource it is in": {
+			policies: calls + `, resource in MCP::Tool::"good");`,
+		},
+		"by name":      {policies: everybody + ` when { resource.name == "good" };`},
+		"by a pattern": {policies: everybody + ` when { resource.name like "g*" };`},
+		"by one of two patterns": {
+			policies: everybody + ` when { resource.name like "x*" || resource.name like "go*" };`,
+		},
+		"by a list of names": {policies: everybody + ` when { ["x", "good"].contains(resource.name) };`},
+		"by another name":    {policies: everybody + ` unless { resource.name != "good" };`},
 		"by a name that an argument's attribute has": {
 			policies: everybody + ` when { resource.name == "good" && (context has input) };`,
 		},
 		"by a name in a record": {policies: everybody + ` when { {a: resource.name}.a == "good" };`},
-		"by a claim":            {policies: everybody + ` when { principal.hasTag("tools") && principal.getTag("tools").contains(resource.name) };`},
-		"by the entity":         {policies: everybody + ` when { resource == MCP::Tool::"good" };`},
+		"by a claim": {
+			policies: everybody + ` when { principal.hasTag("tools") &&
+principal.getTag("tools").contains(resource.name) };`,
+		},
+		"by the entity": {policies: everybody + ` when { resource == MCP::Tool::"good" };`},
 		"by the entity, on the other side": {
 			policies: everybody + ` unless { MCP::Tool::"good" != resource };`,
 		},
@@ -39,10 +48,11 @@ func TestToolsThatPoliciesTellApartAreDecidedOneByOne(t *testing.T) {
 			policies: everybody + ` when { action == MCP::Action::"good" };`,
 		},
 		"by a chosen entity": {
-			policies: everybody + ` when { (if context.server == "x" then MCP::Tool::"x" else resource) == MCP::Tool::"good" };`,
+			policies: everybody + `
+when { (if context.server == "x" then MCP::Tool::"x" else resource) == MCP::Tool::"good" };`,
 		},
 		"by a group": {
-			policies: `permit(principal, action in MCP::Action::"CallTool", resource in MCP::ToolGroup::"safe");`, entities: group,
+			policies: calls + `, resource in MCP::ToolGroup::"safe");`, entities: group,
 		},
 		"by what tools.json says of it": {
 			policies: everybody + ` when { resource.readOnly };`,
@@ -75,7 +85,8 @@ func TestToolsThatPoliciesTellApartAreDecidedOneByOne(t *testing.T) {
 
 func TestManyToolsThatPoliciesDoNotTellApart(t *testing.T) {
 	set := source{policies: `
-permit(principal, action in MCP::Action::"CallTool", resource) when { !resource.readOnly && context.server == "aws-mcp.us-east-1.api.aws" };
+permit(principal, action in MCP::Action::"CallTool", resource)
+when { !resource.readOnly && context.server == "aws-mcp.us-east-1.api.aws" };
 forbid(principal, action in MCP::Action::"CallTool", resource) when { context.input has secret };
 permit(principal, action == MCP::Action::"tool-7", resource);`}.must(t)
 	view := set.View(call("", ""))

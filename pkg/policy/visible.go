@@ -90,7 +90,7 @@ func (s *Set) DecideWithAnyArguments(ctx context.Context, r Request) Decision {
 	if m := s.undecidable(&r, t, r.Principal.mismatches); m != nil {
 		return m.denial()
 	}
-	return s.couldAllow(ctx, &r, t, s.context(&r, batch.Ignore(), everything))
+	return s.couldAllow(ctx, &r, t, s.context(&r, batch.Ignore(), t.reads))
 }
 
 func (s *Set) couldAllow(ctx context.Context, r *Request, t *target, context types.Record) Decision {

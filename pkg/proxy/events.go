@@ -94,8 +94,8 @@ func (s *eventStream) pass(body io.Reader) error {
 // waitingBuffer is what a stream has while it is quiet, which most are most of the time.
 const waitingBuffer = 1 << 10
 
-// passBurst reads much at a time while much comes; it ends with what the stream ends with,
-// or nil once less comes.
+// passBurst reads much at a time while all that fits comes; it ends with what the stream
+// ends with, or nil once less comes.
 func (s *eventStream) passBurst(body io.Reader) error {
 	buffer, _ := readBuffers.Get().(*[16 << 10]byte)
 	defer readBuffers.Put(buffer)
@@ -104,7 +104,7 @@ func (s *eventStream) passBurst(body io.Reader) error {
 		if err := s.write(buffer[:n]); err != nil {
 			return err
 		}
-		if readErr != nil || n < waitingBuffer {
+		if readErr != nil || n < len(buffer) {
 			return readErr
 		}
 	}

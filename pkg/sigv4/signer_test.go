@@ -22,6 +22,9 @@ import (
 	"github.com/countersign-io/countersign/pkg/sigv4"
 )
 
+// gateway is the scope of an AgentCore gateway.
+var gateway = sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}
+
 // verified is an STS with one credential and a verifier that knows it; the
 // verifier is checked against AWS's vectors and shares no code with the signer.
 func verified(t *testing.T) (*standin.Verifier, aws.Credentials) {
@@ -79,8 +82,7 @@ func TestARequestThatWasSignedVerifies(t *testing.T) {
 			r.Header.Set("User-Agent", "agent")
 			r.Header.Set("Mcp-Session-Id", "s")
 			r.Header.Set("Authorization", "Bearer secret")
-			sigv4.NewSigner().
-				Sign(r, []byte(body), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
+			sigv4.NewSigner().Sign(r, []byte(body), credential, gateway, time.Now())
 			response, err := http.DefaultClient.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -117,8 +119,7 @@ func TestARequestThatWasChangedDoesNotVerify(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", strings.NewReader("{}"))
 		r.Header.Set("Content-Type", "application/json")
-		sigv4.NewSigner().
-			Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now())
+		sigv4.NewSigner().Sign(r, []byte("{}"), credential, gateway, time.Now())
 		change(r)
 		if _, refused := verifier.Verify(r); refused == nil {
 			t.Errorf("%s: verifies", name)
@@ -129,8 +130,7 @@ func TestARequestThatWasChangedDoesNotVerify(t *testing.T) {
 func TestAnExpiredClockDoesNotVerify(t *testing.T) {
 	verifier, credential := verified(t)
 	r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", strings.NewReader("{}"))
-	sigv4.NewSigner().
-		Sign(r, []byte("{}"), credential, sigv4.Scope{Service: "bedrock-agentcore", Region: "eu-west-1"}, time.Now().Add(-10*time.Minute))
+	sigv4.NewSigner().Sign(r, []byte("{}"), credential, gateway, time.Now().Add(-10*time.Minute))
 	if _, refused := verifier.Verify(r); refused == nil {
 		t.Error("a signature of ten minutes ago verifies")
 	}
