@@ -98,7 +98,7 @@ func TestAnExchangeThatCouldNeverWorkIsRefusedAtStart(t *testing.T) {
 func TestTheStatusWarnsWhereNothingIsExchanged(t *testing.T) {
 	s := start(t, "permit(principal, action, resource);")
 	defer func() { _ = s.process.Stop() }()
-	if status := get(t, s.process.Admin+"/status"); !strings.Contains(status, "an agent can assume these roles without the sidecar") {
+	if status := statusOf(t, s.process); !strings.Contains(status, "an agent can assume these roles without the sidecar") {
 		t.Error(status)
 	}
 }

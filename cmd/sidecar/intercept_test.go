@@ -175,9 +175,9 @@ func TestAReloadThatNeedsANewPodIsRefusedAndSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "the upstreams' host names cannot change while the sidecar runs; a new Pod is needed"
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(get(t, s.process.Admin+"/status"), want); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(statusOf(t, s.process), want); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("status: %s", get(t, s.process.Admin+"/status"))
+			t.Fatalf("status: %s", statusOf(t, s.process))
 		}
 	}
 	if status, _, _ := s.post(t, s.client(t), "/mcp", "", "echo"); status != http.StatusOK {

@@ -15,11 +15,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	// Roots for images that have none of their own.
 	_ "golang.org/x/crypto/x509roots/fallback"
 
+	"github.com/countersign-io/countersign/pkg/adminport"
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/explain"
@@ -73,12 +75,12 @@ func rootCommand() *cobra.Command {
 		Use: "sidecar", Short: "Use AWS through MCP as the caller", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(proxyCommand(), redirectCommand(), readyCommand(), explainCommand())
+	root.AddCommand(proxyCommand(), redirectCommand(), readyCommand(), adminTokenCommand(), explainCommand())
 	return root
 }
 
 func proxyCommand() *cobra.Command {
-	var options sidecar.Options
+	options := sidecar.Options{Version: version}
 	var logLevel string
 	command := &cobra.Command{
 		Use: "proxy", Short: "Serve MCP requests: identify, authorize, exchange, sign, stream", Args: cobra.NoArgs,
@@ -114,7 +116,14 @@ func proxyCommand() *cobra.Command {
 		"file with the keys that bind MCP sessions to callers, made when it is missing; default one in "+
 			"--ca-key-dir, else a key of this process",
 	)
-	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics and /status")
+	flags.StringVar(&options.Admin, "admin", ":15390", "address for /healthz, /readyz, /metrics, /status and the "+
+		"status page")
+	flags.StringVar(
+		&options.AdminToken,
+		"admin-token-file",
+		"",
+		"file to write the token into that opens the status page; nobody else may read it; default one of this user's",
+	)
 	flags.StringVar(
 		&options.ServiceAccountToken,
 		"service-account-token",
@@ -173,8 +182,42 @@ func readyCommand() *cobra.Command {
 	return command
 }
 
+// podAdminToken is where injected Pods have the admin port's token.
+const podAdminToken = "/var/run/countersign/session/admin-token" //nolint:gosec // a path
+
+func adminTokenCommand() *cobra.Command {
+	var admin, file string
+	command := &cobra.Command{
+		Use: "admin-token", Short: "Print the token that opens the status page and /status of the proxy beside",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			files := []string{file}
+			if file == "" {
+				private, err := adminport.PrivateFile(admin)
+				if err != nil {
+					return err
+				}
+				files = []string{podAdminToken, private}
+			}
+			var faults []error
+			for _, name := range files {
+				token, err := adminport.ReadToken(name)
+				if err == nil {
+					_, err = fmt.Fprintln(c.OutOrStdout(), token)
+					return err
+				}
+				faults = append(faults, err)
+			}
+			return fmt.Errorf("no proxy of this container left a token:\n%w", errors.Join(faults...))
+		},
+	}
+	command.Flags().StringVar(&admin, "admin", ":15390", "address of the proxy's --admin")
+	command.Flags().StringVar(&file, "admin-token-file", "", "file of the proxy's --admin-token-file")
+	return command
+}
+
 type explainOptions struct {
-	configDir, tokenFile, tool, arguments, upstream, output string
+	configDir, tokenFile, claims, tool, arguments, upstream, output string
 
 	exchange bool
 	files    tokenexchange.Files
@@ -205,6 +248,7 @@ func explainCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&o.configDir, "config", "", "directory with the auth-config")
 	flags.StringVar(&o.tokenFile, "token", "", "file with the caller's token, - for standard input")
+	flags.StringVar(&o.claims, "claims", "", "instead of a token: the claims that a caller would have, a JSON object")
 	flags.StringVar(&o.tool, "tool", "", "a tool to decide on")
 	flags.StringVar(&o.arguments, "arguments", "", "the tool's arguments: a JSON object, or @ and a file with "+
 		"one, or with the script of a tool that takes one")
@@ -217,7 +261,8 @@ func explainCommand() *cobra.Command {
 		"the actor's token, with --exchange where exchange.actor is serviceAccount")
 	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
 	must(command.MarkFlagRequired("config"))
-	must(command.MarkFlagRequired("token"))
+	command.MarkFlagsMutuallyExclusive("token", "claims")
+	command.MarkFlagsMutuallyExclusive("exchange", "claims")
 	return command
 }
 
@@ -238,6 +283,9 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	if o.output != "text" && o.output != "json" {
 		return nil, fmt.Errorf("--output: %q is not text or json", o.output)
+	}
+	if o.tokenFile == "" && o.claims == "" {
+		return nil, errors.New(`required flag(s) "token" not set, nor "claims"`)
 	}
 	if o.arguments != "" && o.tool == "" {
 		return nil, errors.New("--arguments needs --tool")
@@ -261,9 +309,11 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	for _, warning := range config.Warnings {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
 	}
-	token, err := readToken(c.InOrStdin(), o.tokenFile)
-	if err != nil {
-		return nil, err
+	var token string
+	if o.tokenFile != "" {
+		if token, err = readToken(c.InOrStdin(), o.tokenFile); err != nil {
+			return nil, err
+		}
 	}
 	arguments, err := explain.Arguments(config, o.upstream, o.tool, o.arguments)
 	if err != nil {
@@ -276,7 +326,7 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
 	defer cancel()
 	answer, err := explain.Explain(ctx, explain.Question{
-		Config: config, Token: token, Tool: o.tool, Arguments: arguments, Upstream: o.upstream,
+		Config: config, Token: token, Claims: jsontext.Value(o.claims), Tool: o.tool, Arguments: arguments, Upstream: o.upstream,
 		Client: client, Exchange: o.exchange, Files: o.files,
 	})
 	if err != nil {

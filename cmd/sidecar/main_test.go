@@ -129,6 +129,16 @@ func get(t *testing.T, url string) string {
 	return string(text)
 }
 
+// statusOf is /status as the operator sees it.
+func statusOf(t *testing.T, p *standin.Process) string {
+	t.Helper()
+	code, text, err := p.Ask("/status", "")
+	if err != nil || code != http.StatusOK {
+		t.Fatalf("/status: %d, %v", code, err)
+	}
+	return text
+}
+
 func TestASilentConnectionDoesNotHoldUpTheStop(t *testing.T) {
 	s := start(t, `permit(principal, action, resource);`)
 	silent, err := net.Dial("tcp", strings.TrimPrefix(s.process.URL, "http://"))
@@ -164,9 +174,9 @@ func TestTheBinaryServesReloadsAndStops(t *testing.T) {
 			t.Fatal(err)
 		}
 		deadline := time.Now().Add(5 * time.Second)
-		for !strings.Contains(get(t, s.process.Admin+"/status"), want) {
+		for !strings.Contains(statusOf(t, s.process), want) {
 			if time.Now().After(deadline) {
-				t.Fatalf("no %s within 5 s: %s", want, get(t, s.process.Admin+"/status"))
+				t.Fatalf("no %s within 5 s: %s", want, statusOf(t, s.process))
 			}
 			time.Sleep(50 * time.Millisecond)
 		}

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +24,8 @@ type Process struct {
 	URL   string
 	Admin string
 	PID   int
+	// AdminTokenFile has the token that opens the admin port.
+	AdminTokenFile string
 
 	command *exec.Cmd
 	mu      sync.Mutex
@@ -58,10 +62,10 @@ func StartSidecarWithFlags(
 			return nil, fmt.Errorf("write auth-config: %w", err)
 		}
 	}
-	p := &Process{done: make(chan error, 1)}
+	p := &Process{done: make(chan error, 1), AdminTokenFile: filepath.Join(dir, ".admin-token")}
 	arguments := []string{
 		"proxy", "--config", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-account-token",
-		filepath.Join(dir, ".token"),
+		filepath.Join(dir, ".token"), "--admin-token-file", p.AdminTokenFile,
 	}
 	p.command = exec.CommandContext(ctx, binary, append(arguments, flags...)...)
 	p.command.Env = append(os.Environ(), environment...)
@@ -104,6 +108,30 @@ func (p *Process) readLog(stderr io.Reader, serving chan struct{}) {
 			close(serving)
 		}
 	}
+}
+
+// Ask sends a request to the admin port with its token; a question is a POST.
+func (p *Process) Ask(path, question string) (status int, answer string, err error) {
+	token, err := os.ReadFile(p.AdminTokenFile)
+	if err != nil {
+		return 0, "", fmt.Errorf("admin token: %w", err)
+	}
+	method := http.MethodGet
+	if question != "" {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequest(method, p.Admin+path, strings.NewReader(question)) //nolint:noctx // a test's own peer
+	if err != nil {
+		return 0, "", fmt.Errorf("ask the admin port: %w", err)
+	}
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, "", fmt.Errorf("ask the admin port: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
 }
 
 // Stop sends SIGTERM and waits; the error is that of the process.

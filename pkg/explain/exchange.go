@@ -117,7 +117,7 @@ func seenByAWS(claims map[string]any, config *authconfig.Config) *AWS {
 
 // IsRefused reports whether no token would reach AWS STS.
 func (a *Answer) IsRefused() bool {
-	return !a.Accepted || a.Role == "" || a.AWS != nil && a.AWS.Refusal != "" ||
+	return !a.Accepted && !a.Assumed || a.Role == "" || a.AWS != nil && a.AWS.Refusal != "" ||
 		a.Exchange != nil && a.Exchange.Refusal != ""
 }
 

@@ -29,6 +29,9 @@ type Question struct {
 	Config *compile.Compiled
 	// Token is the caller's token; it is nowhere in the answer.
 	Token string
+	// Claims, a JSON object, stand for those of a token: the answer is what would be for a
+	// caller who has them. Empty where there is a token.
+	Claims jsontext.Value
 	// Tool and Arguments are optional. Upstream is a name; default the first.
 	Tool      string
 	Arguments jsontext.Value
@@ -45,6 +48,8 @@ type Answer struct {
 	// Accepted reports whether the sidecar would take the token; Refusal why not.
 	Accepted bool   `json:"accepted"`
 	Refusal  string `json:"refusal,omitempty"`
+	// Assumed is set where claims stood for a token, and nothing was verified.
+	Assumed bool `json:"assumed,omitzero"`
 	// Unknown is set when nobody can tell now: the issuer cannot be reached.
 	Unknown bool `json:"unknown,omitempty"`
 	// Everything below is worked out from the token's own words when it is
@@ -88,6 +93,8 @@ type Decision struct {
 	Reason   string   `json:"reason"`
 	Policies []string `json:"policies,omitempty"`
 	Errors   []string `json:"errors,omitempty"`
+	// Changes are changes of the policies after which a denied call would be allowed.
+	Changes []policy.Change `json:"changes,omitempty"`
 	// Script is what the call's script does.
 	Script *awsscript.Report `json:"script,omitempty"`
 }
@@ -101,14 +108,9 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	if q.Config.Identity.Source == authconfig.SourceBearer {
 		verifier = identity.NewVerifier(ctx, identity.CallerRules(&q.Config.Identity.OIDC), q.Client)
 	}
-	caller, err := authenticate(ctx, &q, verifier)
-	if err != nil {
-		answer.Refusal, answer.Unknown = refusal(err), errors.Is(err, identity.ErrUnavailable)
-		if caller, err = unverified(&q); err != nil {
-			return answer, nil
-		}
-	} else {
-		answer.Accepted = true
+	caller, err := answer.caller(ctx, &q, verifier)
+	if caller == nil {
+		return answer, err
 	}
 	answer.Caller, answer.Issuer, answer.Claims = caller.Subject, caller.Issuer, caller.Claims
 	if !caller.Expiry.IsZero() {
@@ -121,6 +123,25 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	}
 	answer.Decision, err = explainTool(ctx, &q, q.Config.Principal(caller, act), selection)
 	return answer, err
+}
+
+// caller is who asks: verified, or what the token says of itself, or who has the claims of
+// the question; nil where none of these can be had.
+func (a *Answer) caller(ctx context.Context, q *Question, verifier *identity.Verifier) (*identity.Caller, error) {
+	if len(q.Claims) > 0 {
+		a.Assumed = true
+		return assumed(q)
+	}
+	caller, err := authenticate(ctx, q, verifier)
+	if err == nil {
+		a.Accepted = true
+		return caller, nil
+	}
+	a.Refusal, a.Unknown = refusal(err), errors.Is(err, identity.ErrUnavailable)
+	if caller, err = unverified(q); err != nil {
+		return nil, nil //nolint:nilerr,nilnil // the refusal says it
+	}
+	return caller, nil
 }
 
 func authenticate(ctx context.Context, q *Question, verifier *identity.Verifier) (*identity.Caller, error) {
@@ -136,6 +157,14 @@ func unverified(q *Question) (*identity.Caller, error) {
 		return identity.UnverifiedServiceAccount(q.Token)
 	}
 	return identity.Unverified(q.Token)
+}
+
+// assumed is the caller who would have the claims of the question.
+func assumed(q *Question) (*identity.Caller, error) {
+	if q.Config.Identity.Source == authconfig.SourceServiceAccount {
+		return identity.WorkloadWithClaims(q.Claims)
+	}
+	return identity.UserWithClaims(q.Claims)
 }
 
 func refusal(err error) string {
@@ -194,13 +223,17 @@ func explainTool(
 	if err != nil {
 		return nil, err
 	}
-	decision := q.Config.Authorizer.Decide(ctx, authorize.Request{Message: message, Caller: authorize.Caller{
+	request := authorize.Request{Message: message, Caller: authorize.Caller{
 		Principal: principal, Server: upstream.Name, Host: upstream.URL.Hostname(), Role: selection.Role.String(),
 		Now: time.Now(),
-	}})
+	}}
+	decision := q.Config.Authorizer.Decide(ctx, request)
 	explained := &Decision{
 		Tool: q.Tool, Upstream: upstream.Name, Allowed: decision.Allowed, Enforced: !decision.NotEnforced,
 		Reason: why(&decision), Policies: decision.Policies, Errors: decision.Errors,
+	}
+	if !decision.Allowed {
+		explained.Changes = q.Config.Authorizer.Changes(ctx, request)
 	}
 	if decision.Script != nil {
 		explained.explainScript(q.Config, index, selection, &decision)

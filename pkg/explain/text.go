@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign-io/countersign/pkg/policy"
 )
 
 // WriteText writes the answer for people.
@@ -18,7 +20,9 @@ func (a *Answer) WriteText(w io.Writer) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	if a.Accepted {
+	if a.Assumed {
+		line("Token", "none: what follows is for a caller who has these claims")
+	} else if a.Accepted {
 		line("Token", "accepted")
 	} else {
 		line("Token", "REFUSED, %s", a.Refusal)
@@ -86,6 +90,10 @@ func (d *Decision) write(line func(name, format string, args ...any)) {
 	for _, e := range d.Errors {
 		line("", "error %s", e)
 	}
+	for i, change := range d.Changes {
+		heading := map[bool]string{true: "Allowed by"}[i == 0]
+		WriteChange(change, func(text string) { line(heading, "%s", text); heading = "" })
+	}
 	if d.Script != nil {
 		d.Script.Lines(func(name, text string) { line(name, "%s", text) })
 	}
@@ -101,4 +109,19 @@ func (a *Answer) WriteJSON(w io.Writer) error {
 		return fmt.Errorf("write explanation: %w", err)
 	}
 	return nil
+}
+
+// WriteChange says in words what to change, a line each.
+func WriteChange(change policy.Change, line func(text string)) {
+	switch change.Kind {
+	case policy.ChangeAdd:
+		line("adding a policy:")
+	case policy.ChangeExempt:
+		line(fmt.Sprintf("adding to the forbid %s:", change.Policy))
+	case policy.ChangeRelax:
+		line(fmt.Sprintf("taking from the permit %s this part, which allows others too:", change.Policy))
+	}
+	for text := range strings.Lines(change.Text) {
+		line("  " + strings.TrimRight(text, "\n"))
+	}
 }

@@ -64,6 +64,10 @@ func decodeObject(encoded string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readObject(text)
+}
+
+func readObject(text []byte) (map[string]any, error) {
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
 	value, err := readClaim(decoder, 0)
 	if err != nil {
@@ -199,9 +203,54 @@ func Unverified(raw string) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	expiry, _, _ := timeClaim(said.claims, "exp")
+	return userWith(said.claims, NewToken(raw)), nil
+}
+
+func userWith(claims map[string]any, token Token) *Caller {
+	expiry, _, _ := timeClaim(claims, "exp")
 	return &Caller{
-		Issuer: stringClaim(said.claims, "iss"), Subject: stringClaim(said.claims, "sub"), Scopes: scopes(said.claims),
-		Claims: said.claims, Expiry: expiry, Token: NewToken(raw),
-	}, nil
+		Issuer: stringClaim(claims, "iss"), Subject: stringClaim(claims, "sub"), Scopes: scopes(claims),
+		Claims: claims, Actor: actorClaim(claims), Expiry: expiry, Token: token,
+	}
+}
+
+// UserWithClaims is the caller whose token would have these claims, a JSON object. It is for
+// explanations only.
+func UserWithClaims(text []byte) (*Caller, error) {
+	claims, err := parseClaims(text)
+	if err != nil {
+		return nil, err
+	}
+	caller := userWith(claims, Token{})
+	if caller.Subject == "" {
+		return nil, errNoSubject
+	}
+	return caller, nil
+}
+
+// WorkloadWithClaims is the same for a service-account token; what says no time of expiry
+// does not expire.
+func WorkloadWithClaims(text []byte) (*Caller, error) {
+	claims, err := parseClaims(text)
+	if err != nil {
+		return nil, err
+	}
+	if claims["exp"] == nil {
+		claims["exp"] = time.Now().Add(time.Hour).Unix()
+	}
+	return workloadWith(claims, Token{})
+}
+
+// errNoSubject says what no caller can be without.
+var errNoSubject = errors.New("the claims have no sub, which is a text")
+
+func parseClaims(text []byte) (map[string]any, error) {
+	if len(text) > MaxTokenBytes {
+		return nil, fmt.Errorf("the claims are longer than %d bytes", MaxTokenBytes)
+	}
+	claims, err := readObject(text)
+	if err != nil {
+		return nil, errors.New("the claims are not one JSON object")
+	}
+	return claims, nil
 }

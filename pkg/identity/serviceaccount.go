@@ -106,19 +106,23 @@ func workloadCaller(raw string) (*Caller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("service-account token: %w", err)
 	}
-	subject := stringClaim(said.claims, "sub")
+	return workloadWith(said.claims, NewToken(raw))
+}
+
+func workloadWith(claims map[string]any, token Token) (*Caller, error) {
+	subject := stringClaim(claims, "sub")
 	parts := strings.Split(subject, ":")
 	if len(parts) != 4 || parts[0] != "system" || parts[1] != "serviceaccount" || parts[2] == "" || parts[3] == "" {
 		return nil, fmt.Errorf("service-account token: sub is not system:serviceaccount:<namespace>:<name>")
 	}
-	expiry, present, ok := timeClaim(said.claims, "exp")
+	expiry, present, ok := timeClaim(claims, "exp")
 	if !present || !ok {
 		return nil, fmt.Errorf("service-account token: no usable exp")
 	}
 	return &Caller{
-		Issuer: stringClaim(said.claims, "iss"), Subject: subject, Scopes: scopes(said.claims), Claims: said.claims,
-		Expiry: expiry, Workload: &Workload{Namespace: parts[2], ServiceAccount: parts[3]}, Token: NewToken(raw),
-		key: keyOf(stringClaim(said.claims, "iss"), subject),
+		Issuer: stringClaim(claims, "iss"), Subject: subject, Scopes: scopes(claims), Claims: claims,
+		Expiry: expiry, Workload: &Workload{Namespace: parts[2], ServiceAccount: parts[3]}, Token: token,
+		key: keyOf(stringClaim(claims, "iss"), subject),
 	}, nil
 }
 

@@ -54,8 +54,8 @@ const (
 	volumeCA     = "countersign-ca"
 	volumeCAKey  = "countersign-ca-key"
 	volumeToken  = "countersign-token"
-	// volumeSession keeps what binds MCP sessions, volumeExchange what authenticates the
-	// sidecar at the identity provider.
+	// volumeSession keeps what binds MCP sessions and the admin token, volumeExchange what
+	// authenticates the sidecar at the identity provider.
 	volumeSession  = "countersign-session"
 	volumeExchange = "countersign-exchange"
 
@@ -65,6 +65,10 @@ const (
 	mountCAKey   = mountRoot + "/ca-key"
 	mountToken   = mountRoot + "/token"
 	mountSession = mountRoot + "/session"
+
+	// AdminTokenFile is where a sidecar keeps the token of its admin port: on a volume that no
+	// other container mounts.
+	AdminTokenFile = mountSession + "/admin-token"
 
 	mountExchange = mountRoot + "/exchange"
 	// fileCredential authenticates the client, fileActor is the actor's token.

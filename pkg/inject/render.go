@@ -95,7 +95,7 @@ func (i *injector) sidecarArguments() []string {
 	arguments := []string{
 		"proxy", "--config=" + mountConfig, "--log-level=" + i.settings.logLevel,
 		"--listen=" + net.JoinHostPort("127.0.0.1", strconv.Itoa(portLoopback)),
-		"--admin=:" + strconv.Itoa(portAdmin),
+		"--admin=:" + strconv.Itoa(portAdmin), "--admin-token-file=" + AdminTokenFile,
 	}
 	switch i.settings.mode {
 	case ModeHosts:
@@ -156,9 +156,8 @@ func (i *injector) sidecarMounts() []corev1.VolumeMount {
 	}
 	if i.usesServiceAccount() {
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeToken, MountPath: mountToken, ReadOnly: true})
-	} else {
-		mounts = append(mounts, corev1.VolumeMount{Name: volumeSession, MountPath: mountSession})
 	}
+	mounts = append(mounts, corev1.VolumeMount{Name: volumeSession, MountPath: mountSession})
 	if i.exchange() != nil {
 		mounts = append(mounts, corev1.VolumeMount{Name: volumeExchange, MountPath: mountExchange, ReadOnly: true})
 	}
@@ -241,10 +240,9 @@ func (i *injector) volumes() []corev1.Volume {
 			},
 		)
 	}
-	if !i.usesServiceAccount() {
-		// MCP sessions outlive the container with the key that lies here.
-		volumes = append(volumes, emptyDir(volumeSession, "1Mi"))
-	}
+	// MCP sessions outlive the container with the key that lies here, beside the token of the
+	// admin port.
+	volumes = append(volumes, emptyDir(volumeSession, "1Mi"))
 	if e := i.exchange(); e != nil {
 		volumes = append(volumes, corev1.Volume{Name: volumeExchange, VolumeSource: exchangeVolume(e)})
 	}

@@ -165,6 +165,9 @@ func (s *Snapshot) clients(ca []byte) (*http.Client, *http.Transport, *credentia
 	return s.client, s.Transport, s.sts
 }
 
+// Client reaches the issuer and AWS STS.
+func (s *Snapshot) Client() *http.Client { return s.client }
+
 // retire ends what the next snapshot did not take over.
 func (s *Snapshot) retire(next *Snapshot) {
 	if s == nil {

@@ -95,6 +95,9 @@ func (c *call) recordMessage(record audit.Record, m *mcp.Message, decision *auth
 		record.Arguments = m.Params.Arguments
 	}
 	record.AWS = c.script.record()
+	if denials := c.server.options.Denials; denials != nil && decision != nil && !decision.Allowed && c.plan != nil {
+		denials.Add(c.requestID(), c.asker(), m)
+	}
 	c.writeRecord(&record, mcp.MethodOf(m.Method).Label, tool, decision)
 }
 
@@ -122,5 +125,8 @@ func (c *call) writeRecord(record *audit.Record, label, tool string, decision *a
 	}
 	if c.snap.Config.Audit.Enabled {
 		c.server.options.Audit.Write(record)
+	}
+	if c.server.options.Recent != nil {
+		c.server.options.Recent.Add(record)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/audit"
+	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/mcp"
@@ -27,6 +28,9 @@ type Options struct {
 	Tracer  *telemetry.Tracer
 	// Audit receives decision records.
 	Audit *audit.Log
+	// Recent and Denials keep the newest decisions for the admin port; they may be nil.
+	Recent  *audit.Recent
+	Denials *authorize.Denials
 	// SessionKeys bind MCP sessions to callers.
 	SessionKeys *sessionid.Keys
 	// LoopbackOnly is set when the plain listener has a loopback address: then

@@ -16,8 +16,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/countersign-io/countersign/pkg/adminport"
 	"github.com/countersign-io/countersign/pkg/audit"
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/intercept"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
@@ -54,6 +56,10 @@ type Options struct {
 	// SessionKey is the file with the keys that bind MCP sessions; default one in
 	// CAKeyDir, else a key of this process.
 	SessionKey string
+	// AdminToken is the file for the token of the admin port; default one of this user's.
+	AdminToken string
+	// Version is the program's.
+	Version string
 	// CADir takes what clients need to trust the Pod's CA, CAKeyDir its key.
 	CADir, CAKeyDir string
 }
@@ -104,9 +110,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	decisions := audit.NewLog(os.Stdout)
+	decisions, recent, denials := audit.NewLog(os.Stdout), &audit.Recent{}, &authorize.Denials{}
 	server := proxy.New(proxy.Options{
-		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: decisions,
+		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: decisions, Recent: recent, Denials: denials,
 		SessionKeys: sessionKeys, LoopbackOnly: isLoopbackListener(listener),
 	})
 	defer server.EndStreams()
@@ -114,6 +120,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	adminToken := o.adminToken()
 	// The admin port is opened last: that it answers means that all is open.
 	admin, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Admin)
 	if err != nil {
@@ -136,7 +143,11 @@ func Run(ctx context.Context, o Options) error {
 		"redirect",
 		o.RedirectListen,
 	)
-	err = serveUntil(ctx, server, adminHandler(configs, server, metrics), listener, intercepted, admin)
+	adminHandler := adminport.NewHandler(adminport.Options{
+		Configs: configs, Metrics: metrics, Recent: recent, Denials: denials, Version: o.Version,
+		CredentialCacheSize: server.CredentialCacheSize, Token: adminToken, Pod: PodFromEnvironment(),
+	})
+	err = serveUntil(ctx, server, adminHandler, listener, intercepted, admin)
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if flushErr := decisions.Flush(flushCtx); flushErr != nil {
@@ -167,6 +178,23 @@ func (o *Options) sessionKeys(source authconfig.IdentitySource) (*sessionid.Keys
 		slog.Warn("no key file binds MCP sessions: they end with this process, and other replicas do not know them")
 	}
 	return sessionid.NewKeys(), nil
+}
+
+// adminToken makes the token. Without a place for it the port tells numbers only.
+func (o *Options) adminToken() adminport.Token {
+	file, err := o.AdminToken, error(nil)
+	if file == "" {
+		file, err = adminport.PrivateFile(o.Admin)
+	}
+	var token adminport.Token
+	if err == nil {
+		token, err = adminport.NewToken(file)
+	}
+	if err != nil {
+		slog.Warn("/status gives counts only, and the status page stays closed: there is no place for the admin "+
+			"token; give one with --admin-token-file", "error", err)
+	}
+	return token
 }
 
 // checkAddresses refuses what firewall rules never lead to: they send connections
