@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/countersign-io/countersign/pkg/toolslock"
 )
 
 // Config is a decoded, defaulted and validated auth-config.
@@ -29,6 +31,8 @@ type Config struct {
 	Tools []byte
 	// Claims is claims.json, nil when absent.
 	Claims []byte
+	// ToolsLock is tools.lock, nil when absent.
+	ToolsLock *toolslock.Lock
 	// CA is ca.pem, nil when absent.
 	CA []byte
 	// Hash is the hex SHA-256 of all keys and their contents.
@@ -224,9 +228,20 @@ const (
 
 // Authorization configures the decision.
 type Authorization struct {
-	Mode   Mode
-	Denial Denial
+	Mode      Mode
+	Denial    Denial
+	ToolDrift ToolDrift
 }
+
+// ToolDrift says what becomes of a tool that is not as tools.lock has it.
+type ToolDrift string
+
+// What may become of it.
+const (
+	ToolDriftOff  ToolDrift = "off"
+	ToolDriftWarn ToolDrift = "warn"
+	ToolDriftDeny ToolDrift = "deny"
+)
 
 // Audit configures decision records.
 type Audit struct {

@@ -20,6 +20,8 @@ const (
 	FileTools    = "tools.json"
 	FileCA       = "ca.pem"
 	FileClaims   = "claims.json"
+	// FileToolsLock pins tools, see package toolslock.
+	FileToolsLock = "tools.lock"
 	// PolicySuffix ends the keys that hold Cedar policies.
 	PolicySuffix = ".cedar"
 )

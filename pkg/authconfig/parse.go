@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/countersign-io/countersign/pkg/toolslock"
 )
 
 // Parse decodes and validates an auth-config. The error, if any, is an Errors
@@ -37,14 +39,20 @@ func ParseAll(files Files) (*Config, Errors) {
 			config.Tools = []byte(text)
 		case name == FileClaims:
 			config.Claims = []byte(text)
+		case name == FileToolsLock:
+			lock, err := toolslock.Parse([]byte(text))
+			if err != nil {
+				errs.Addf(FileToolsLock, "%v", err)
+			}
+			config.ToolsLock = lock
 		case name == FileCA:
 			config.CA = []byte(text)
 			checkCertificates(text, &errs)
 		case strings.HasSuffix(name, PolicySuffix) && name != PolicySuffix:
 			config.PolicyFiles = append(config.PolicyFiles, PolicyFile{Name: name, Text: text})
 		default:
-			errs.Addf(name, "unknown key; an auth-config has %s, *%s, %s, %s, %s and %s",
-				FileConfig, PolicySuffix, FileEntities, FileTools, FileClaims, FileCA)
+			errs.Addf(name, "unknown key; an auth-config has %s, *%s, %s, %s, %s, %s and %s",
+				FileConfig, PolicySuffix, FileEntities, FileTools, FileToolsLock, FileClaims, FileCA)
 		}
 	}
 	if total > maxConfigBytes {

@@ -42,7 +42,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := []string{FileConfig, "*" + PolicySuffix, FileEntities, FileTools, FileClaims, FileCA}
+	keys := []string{FileConfig, "*" + PolicySuffix, FileEntities, FileTools, FileToolsLock, FileClaims, FileCA}
 	for _, difference := range doctable.Differences(keys, table) {
 		t.Error(difference)
 	}

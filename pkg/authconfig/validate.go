@@ -328,6 +328,12 @@ func (v *validator) authorization(path string, wire *wireAuthorization) {
 	v.config.Authorization = &Authorization{
 		Mode:   oneOf(v, path+".mode", wire.Mode, ModeEnforce, ModeEnforce, ModeLogOnly),
 		Denial: oneOf(v, path+".denial", wire.Denial, DenialJSONRPCError, DenialJSONRPCError, DenialHTTPForbidden),
+		ToolDrift: oneOf(
+			v, path+".toolDrift", wire.ToolDrift, ToolDriftOff, ToolDriftOff, ToolDriftWarn, ToolDriftDeny,
+		),
+	}
+	if v.config.Authorization.ToolDrift != ToolDriftOff && v.config.ToolsLock == nil {
+		v.failf(path+".toolDrift", "needs the key %s; `kubectl countersign tools pin` writes it", FileToolsLock)
 	}
 }
 

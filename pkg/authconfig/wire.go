@@ -133,8 +133,9 @@ type wireRoleMapping struct {
 }
 
 type wireAuthorization struct {
-	Mode   string `yaml:"mode"`
-	Denial string `yaml:"denial"`
+	Mode      string `yaml:"mode"`
+	Denial    string `yaml:"denial"`
+	ToolDrift string `yaml:"toolDrift"`
 }
 
 type wireAudit struct {

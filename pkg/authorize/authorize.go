@@ -26,6 +26,8 @@ const (
 	ReasonNoPolicies Reason = "noPolicies"
 	// ReasonMethod: policies know nothing of the method.
 	ReasonMethod Reason = "method"
+	// ReasonToolDrift: the tool is not as tools.lock has it.
+	ReasonToolDrift Reason = "toolDrift"
 	// ReasonScript: the script cannot be read, and scriptSessions is exact.
 	ReasonScript Reason = "script"
 )
@@ -48,6 +50,9 @@ type Caller struct {
 	// Role is the ARN that would be used, or empty when there is none.
 	Role string
 	Now  time.Time
+	// SeenTool is the hash of the tool as the upstream listed it last; empty while it has
+	// not. See package toolslock.
+	SeenTool string
 }
 
 // Decision is the answer, with what an audit needs to know of it.
@@ -84,6 +89,7 @@ func (d *Decision) Passes() bool { return d.Allowed || d.NotEnforced }
 type Authorizer struct {
 	policies *policy.Set
 	scripts  scripts
+	pins     pins
 }
 
 // New makes an Authorizer; without policies (nil) every tool is allowed.
@@ -119,7 +125,9 @@ func (a *Authorizer) ReadsActor() bool { return a.policies != nil && a.policies.
 func (a *Authorizer) LogOnly() bool { return a.policies != nil && a.policies.LogOnly() }
 
 // ShowsAll reports whether lists are whole: there is nothing that hides an entry.
-func (a *Authorizer) ShowsAll() bool { return a.policies == nil || a.policies.LogOnly() }
+func (a *Authorizer) ShowsAll() bool {
+	return !a.pins.isOn() && (a.policies == nil || a.policies.LogOnly())
+}
 
 // actions are the built-in actions by the kind of subject that they are about;
 // no policy decides on the other kinds.
@@ -135,6 +143,9 @@ func (a *Authorizer) Decide(ctx context.Context, r Request) Decision {
 		if subjects[i].Kind == mcp.SubjectTool && policy.IsReservedTool(subjects[i].Name) {
 			return Decision{Reason: ReasonReserved}
 		}
+	}
+	if a.pins.deny(&r, subjects) {
+		return Decision{Reason: ReasonToolDrift}
 	}
 	if script := a.scripts.of(r.Server, subjects); script != nil {
 		return a.decideScript(ctx, &r, subjects, script)
@@ -210,7 +221,7 @@ type View struct {
 // View makes that of a caller.
 func (a *Authorizer) View(caller Caller) *View {
 	v := &View{authorizer: a, caller: caller}
-	if !a.ShowsAll() {
+	if a.policies != nil && !a.policies.LogOnly() {
 		v.policies = a.policies.View(caller.question("", ""))
 	}
 	return v

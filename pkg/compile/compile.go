@@ -42,6 +42,9 @@ func Files(files authconfig.Files, pod policy.Pod) (*Compiled, error) {
 	config := &Compiled{Config: parsed, exchange: parsed.Identity.OIDC.Exchange.Digest()}
 	policies, warnings, more := policy.Compile(parsed, pod)
 	config.Authorizer, config.Warnings = authorize.New(policies, parsed.Upstreams), warnings
+	if parsed.Authorization != nil {
+		config.Authorizer.Pin(parsed.ToolsLock, parsed.Authorization.ToolDrift)
+	}
 	config.ParamHeaders = policy.ParamHeaders(parsed.Tools)
 	errs = append(errs, more...)
 	config.Roles, more = rolemap.Compile(&parsed.AWSSTS, policies.NamesGroups())

@@ -277,6 +277,8 @@ func why(d *authorize.Decision) string {
 		return "the tool bears the name of a built-in action and is always denied"
 	case authorize.ReasonNoPolicies:
 		return authorize.EveryToolAllowed
+	case authorize.ReasonToolDrift:
+		return "the tool is not as tools.lock has it"
 	case authorize.ReasonScript:
 		return "the script cannot be read, and scriptSessions is exact"
 	}

@@ -21,6 +21,13 @@ type ListFilter interface {
 	IssueTask(taskID string)
 }
 
+// WholeToolFilter is a ListFilter that wants to see tools whole as well.
+type WholeToolFilter interface {
+	// ShowWholeTool is asked about tools that ShowTool shows; tool is the entry as it came,
+	// and is not to be kept.
+	ShowWholeTool(name string, tool []byte) bool
+}
+
 // lists are the members of a result that are filtered, with the member that
 // identifies an entry.
 var lists = []struct {
@@ -209,7 +216,7 @@ func (s *listScanner) list(which int) error {
 }
 
 func (s *listScanner) entry(which int) (show bool, err error) {
-	found := false
+	found, tool, begin := false, "", int(s.d.InputOffset())
 	err = s.object([]string{lists[which].key}, func(name string) error {
 		if name != lists[which].key {
 			return s.d.SkipValue()
@@ -221,11 +228,14 @@ func (s *listScanner) entry(which int) (show bool, err error) {
 		if strings.ContainsRune(id, utf8.RuneError) {
 			return ErrUnreadable
 		}
-		found, show = true, lists[which].show(s.filter, id)
+		found, show, tool = true, lists[which].show(s.filter, id), id
 		return nil
 	})
 	if err == nil && !found {
 		return false, ErrUnreadable
+	}
+	if whole, ok := s.filter.(WholeToolFilter); ok && show && err == nil && lists[which].member == "tools" {
+		show = whole.ShowWholeTool(tool, bytes.TrimLeft(s.text[begin:s.d.InputOffset()], ", \t\r\n"))
 	}
 	return show, err
 }

@@ -48,13 +48,17 @@ func (c *call) decide(m *mcp.Message) (authorize.Decision, *failure) {
 	if authorizer.HasPolicies() && m.IsResponse() && c.session.client == "" {
 		return authorize.Decision{Reason: reasonSession}, invalid("a response needs a Mcp-Session-Id")
 	}
-	decision := authorizer.Decide(c.r.Context(), authorize.Request{Caller: c.asker(), Message: m})
+	asker := c.asker()
+	asker.SeenTool = c.seenTool(m)
+	decision := authorizer.Decide(c.r.Context(), authorize.Request{Caller: asker, Message: m})
 	c.noteScript(&decision)
 	switch {
 	case decision.Passes():
 		return decision, nil
 	case decision.Script != nil:
 		return decision, c.scriptDenied(&decision)
+	case decision.Reason == authorize.ReasonToolDrift:
+		return decision, driftedTool(c.denialStatus())
 	case decision.Reason == authorize.ReasonMethod:
 		return decision, c.unknownMethod()
 	}

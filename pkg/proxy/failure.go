@@ -134,6 +134,11 @@ func deniedByPolicy(status int, subject string) *failure {
 	return refused(status, codePolicy, reasonPolicy, "access denied: this "+subject+" is not allowed for this caller")
 }
 
+func driftedTool(status int) *failure {
+	return refused(status, codePolicy, string(authorize.ReasonToolDrift),
+		"access denied: the tool is not the one that was approved")
+}
+
 func unknownMethod(status int) *failure {
 	return &failure{
 		status: status, code: mcp.CodeMethodNotFound, message: "the method is not one that policies know",

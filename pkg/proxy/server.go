@@ -42,6 +42,7 @@ type Options struct {
 type Server struct {
 	options     Options
 	tasks       *ownership
+	seenTools   seenTools
 	credentials *credentials.Cache
 	challenged  challenged
 	signer      *sigv4.Signer

@@ -40,6 +40,7 @@ type Metrics struct {
 	streams               prometheus.Gauge
 	eventFields           *prometheus.CounterVec
 	emptyLists            *prometheus.CounterVec
+	toolDrifts            *prometheus.CounterVec
 	scripts               scriptMetrics
 
 	tools knownTools
@@ -140,6 +141,12 @@ func NewMetrics() *Metrics {
 			"Lists of tools that AWS's server gave without an entry, as it does under throttling.",
 			"upstream",
 		),
+		toolDrifts: counter(
+			"tool_drift_total",
+			"Tools in lists that are not as tools.lock has them, because they are new or changed.",
+			"upstream",
+			"drift",
+		),
 		streams: gauge("streams_open", "Streams of GET and subscriptions/listen being served."),
 		scripts: newScriptMetrics(counter),
 	}
@@ -162,6 +169,7 @@ func NewMetrics() *Metrics {
 		m.streams,
 		m.eventFields,
 		m.emptyLists,
+		m.toolDrifts,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -274,6 +282,11 @@ func (m *Metrics) DroppedEventFields(upstream string, n int) {
 
 // EmptyList counts a list of tools without an entry.
 func (m *Metrics) EmptyList(upstream string) { m.emptyLists.WithLabelValues(upstream).Inc() }
+
+// ToolDrifted counts a tool in a list that is "new" or "changed" beside what is pinned.
+func (m *Metrics) ToolDrifted(upstream, drift string) {
+	m.toolDrifts.WithLabelValues(upstream, drift).Inc()
+}
 
 // UpstreamAnswered observes the time to the upstream's header.
 func (m *Metrics) UpstreamAnswered(upstream string, took time.Duration) {
