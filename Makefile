@@ -19,7 +19,7 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build the static binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/sidecar ./cmd/webhook
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/sidecar ./cmd/webhook ./cmd/kubectl-countersign
 
 .PHONY: demo
 demo: ## The whole request path on embedded stand-ins, told as a story

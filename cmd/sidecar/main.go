@@ -58,17 +58,10 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 // own, and one of them for a question that could not be answered.
 func failureCode(command *cobra.Command) int {
 	if command.Name() == "explain" {
-		return exitCannotTell
+		return explain.ExitCannotTell
 	}
 	return 1
 }
-
-// The exit codes of explain.
-const (
-	exitCannotTell = 2
-	exitDenied     = 3
-	exitRefused    = 4
-)
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -239,7 +232,7 @@ func explainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if code := exitCode(answer); code != 0 {
+			if code := explain.ExitCode(answer); code != 0 {
 				return &exitError{code}
 			}
 			return nil
@@ -264,18 +257,6 @@ func explainCommand() *cobra.Command {
 	command.MarkFlagsMutuallyExclusive("token", "claims")
 	command.MarkFlagsMutuallyExclusive("exchange", "claims")
 	return command
-}
-
-func exitCode(answer *explain.Answer) int {
-	switch {
-	case answer.IsUnknown():
-		return exitCannotTell
-	case answer.IsRefused():
-		return exitRefused
-	case answer.Decision != nil && !answer.Decision.Allowed && answer.Decision.Enforced:
-		return exitDenied
-	}
-	return 0
 }
 
 func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {

@@ -3,25 +3,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/countersign-io/countersign/pkg/admission"
 	"github.com/countersign-io/countersign/pkg/commands"
-	"github.com/countersign-io/countersign/pkg/inject"
 	"github.com/countersign-io/countersign/pkg/logging"
 )
 
@@ -44,101 +37,16 @@ func rootCommand() *cobra.Command {
 		Use: "webhook", Short: "Inject the Countersign sidecar into Pods", Version: version,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), injectCommand(), validateCommand(), iamCommand(), scriptCommand())
+	root.AddCommand(
+		serveCommand(), commands.InjectCommand(version), commands.ValidateCommand(), commands.IAMCommand(),
+		commands.ScriptCommand(),
+	)
 	return root
-}
-
-// sidecarFlags are what serve and inject have in common.
-type sidecarFlags struct {
-	image, pullPolicy                                string
-	user                                             string
-	env                                              []string
-	cpuRequest, memoryRequest, cpuLimit, memoryLimit string
-}
-
-func (f *sidecarFlags) bind(c *cobra.Command) {
-	flags := c.Flags()
-	flags.StringVar(&f.image, "sidecar-image", "countersign/sidecar:"+version, "image of the sidecar")
-	flags.StringVar(&f.pullPolicy, "sidecar-image-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
-	flags.StringVar(
-		&f.user,
-		"sidecar-uid",
-		strconv.Itoa(inject.UserID),
-		"uid and gid of the sidecar; auto: the second uid of the namespace's range, where OpenShift gives it one",
-	)
-	flags.StringArrayVar(&f.env, "sidecar-env", nil, "NAME=VALUE, a variable of every sidecar; may be given again")
-	flags.StringVar(&f.cpuRequest, "sidecar-cpu-request", inject.DefaultCPURequest, "CPU request of a sidecar "+
-		"whose Pod does not say")
-	flags.StringVar(
-		&f.memoryRequest,
-		"sidecar-memory-request",
-		inject.DefaultMemoryRequest,
-		"memory request of a sidecar whose Pod does not say",
-	)
-	flags.StringVar(
-		&f.cpuLimit,
-		"sidecar-cpu-limit",
-		"",
-		"CPU limit of a sidecar whose Pod does not say; empty for none",
-	)
-	flags.StringVar(
-		&f.memoryLimit,
-		"sidecar-memory-limit",
-		inject.DefaultMemoryLimit,
-		"memory limit of a sidecar whose Pod does not say; empty for none",
-	)
-}
-
-func (f *sidecarFlags) options() (inject.Options, error) {
-	options := inject.Options{Image: f.image, ImagePullPolicy: corev1.PullPolicy(f.pullPolicy)}
-	switch options.ImagePullPolicy {
-	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
-	default:
-		return options, fmt.Errorf(
-			"--sidecar-image-pull-policy: %q is not Always, IfNotPresent or Never",
-			f.pullPolicy,
-		)
-	}
-	if f.image == "" {
-		return options, errors.New("--sidecar-image: must not be empty")
-	}
-	if options.UserOfNamespace = f.user == "auto"; !options.UserOfNamespace && f.user != strconv.Itoa(inject.UserID) {
-		return options, fmt.Errorf("--sidecar-uid: %q is neither %d nor auto", f.user, inject.UserID)
-	}
-	for _, pair := range f.env {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok || len(validation.IsEnvVarName(name)) > 0 {
-			// The value may be a secret in a proxy's URL.
-			return options, fmt.Errorf("--sidecar-env: %q is not the name of a variable in NAME=VALUE", name)
-		}
-		options.Env = append(options.Env, corev1.EnvVar{Name: name, Value: value})
-	}
-	options.Resources = corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
-	for _, q := range []struct {
-		flag, value string
-		list        corev1.ResourceList
-		name        corev1.ResourceName
-	}{
-		{"--sidecar-cpu-request", f.cpuRequest, options.Resources.Requests, corev1.ResourceCPU},
-		{"--sidecar-memory-request", f.memoryRequest, options.Resources.Requests, corev1.ResourceMemory},
-		{"--sidecar-cpu-limit", f.cpuLimit, options.Resources.Limits, corev1.ResourceCPU},
-		{"--sidecar-memory-limit", f.memoryLimit, options.Resources.Limits, corev1.ResourceMemory},
-	} {
-		if q.value == "" {
-			continue
-		}
-		quantity, err := resource.ParseQuantity(q.value)
-		if err != nil || quantity.Sign() <= 0 {
-			return options, fmt.Errorf("%s: %q is not a positive quantity such as 50m or 64Mi", q.flag, q.value)
-		}
-		q.list[q.name] = quantity
-	}
-	return options, nil
 }
 
 func serveCommand() *cobra.Command {
 	var options admission.Options
-	var sidecar sidecarFlags
+	var sidecar commands.SidecarFlags
 	var logLevel string
 	command := &cobra.Command{
 		Use: "serve", Short: "Serve the webhooks and keep the copies of shared auth-configs", Args: cobra.NoArgs,
@@ -152,7 +60,7 @@ func serveCommand() *cobra.Command {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(40)
 			}
-			options.Inject, err = sidecar.options()
+			options.Inject, err = sidecar.Options()
 			return err
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -193,131 +101,6 @@ func serveCommand() *cobra.Command {
 		"how long to serve on after SIGTERM, while API servers turn to other replicas",
 	)
 	flags.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
-	sidecar.bind(command)
+	sidecar.Bind(command, version)
 	return command
-}
-
-func injectCommand() *cobra.Command {
-	var request commands.InjectRequest
-	var sidecar sidecarFlags
-	var output string
-	command := &cobra.Command{
-		Use: "inject", Short: "Inject the sidecar into the workloads of a file, as the webhook would",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if request.Format, err = format(output, commands.FormatYAML, commands.FormatJSON); err != nil {
-				return err
-			}
-			if request.Options, err = sidecar.options(); err != nil {
-				return err
-			}
-			return commands.Inject(request, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
-		},
-	}
-	flags := command.Flags()
-	flags.StringVarP(&request.File, "filename", "f", "", "file with workloads of any kind, - for standard input")
-	flags.StringVar(
-		&request.Config,
-		"config",
-		"",
-		"file with the ConfigMaps of auth-configs, or a directory with one auth-config",
-	)
-	flags.StringVarP(&output, "output", "o", "yaml", "yaml or json")
-	must(command.MarkFlagRequired("filename"))
-	must(command.MarkFlagRequired("config"))
-	sidecar.bind(command)
-	return command
-}
-
-func validateCommand() *cobra.Command {
-	var files []string
-	command := &cobra.Command{
-		Use: "validate", Short: "Tell every fault of auth-configs: ConfigMaps in files, or plain directories",
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(files)+len(args) == 0 {
-				return errors.New("give files or directories with -f")
-			}
-			return commands.Validate(append(files, args...), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
-		},
-	}
-	command.Flags().
-		StringArrayVarP(&files, "filename", "f", nil, "file with ConfigMaps, directory with one auth-config, or - "+
-			"for standard input; may be given again")
-	return command
-}
-
-func iamCommand() *cobra.Command {
-	var file, issuer, output string
-	var denyDirect bool
-	command := &cobra.Command{
-		Use: "iam",
-		Short: "Write what AWS IAM must hold for an auth-config: OIDC provider, roles, trust, permissions, " +
-			"guardrail", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			form, err := format(
-				output,
-				commands.FormatJSON,
-				commands.FormatShell,
-				commands.FormatTerraform,
-				commands.FormatCloudFormation,
-			)
-			if err != nil {
-				return err
-			}
-			return commands.IAM(file, issuer, denyDirect, form, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
-		},
-	}
-	flags := command.Flags()
-	flags.StringVarP(
-		&file,
-		"filename",
-		"f",
-		"",
-		"file with the ConfigMap of an auth-config, directory with one, or - for standard input",
-	)
-	flags.StringVar(&issuer, "issuer", "", "the cluster's issuer URL; required with identity.source serviceAccount")
-	flags.BoolVar(
-		&denyDirect,
-		"deny-direct",
-		false,
-		"add the statement that keeps the roles from being assumed with any other audience",
-	)
-	flags.StringVarP(&output, "output", "o", "json", "json, shell, terraform or cloudformation")
-	must(command.MarkFlagRequired("filename"))
-	return command
-}
-
-func scriptCommand() *cobra.Command {
-	var output string
-	command := &cobra.Command{
-		Use: "script FILE",
-		Short: "Tell what a script for AWS's MCP server can do: its calls, their IAM actions, what " +
-			"cannot be read and why, and the session policy it would be sent with",
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			form, err := format(output, commands.FormatText, commands.FormatJSON)
-			if err != nil {
-				return err
-			}
-			return commands.Script(args[0], form, c.InOrStdin(), c.OutOrStdout())
-		},
-	}
-	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	return command
-}
-
-func format(value string, known ...commands.Format) (commands.Format, error) {
-	names := make([]string, len(known))
-	for n, f := range known {
-		if names[n] = string(f); names[n] == value {
-			return f, nil
-		}
-	}
-	return "", fmt.Errorf("--output: %q is not one of %s", value, strings.Join(names, ", "))
-}
-
-func must(err error) {
-	if err != nil {
-		panic(err) // a flag's name is misspelt above
-	}
 }

@@ -36,19 +36,29 @@ func Arguments(config *compile.Compiled, upstream, tool, written string) (jsonte
 		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxArguments)
 	}
 	object := jsontext.Value(text)
-	name := scriptArgument(config, upstream, tool)
 	switch looksLikeObject := object.Kind() == '{'; {
 	case looksLikeObject && object.IsValid():
 		return object, nil
 	case looksLikeObject:
 		// Not a script: it would be read as one that makes a dict.
 		return nil, fmt.Errorf("%s is not valid JSON", path)
-	case name == "":
-		return nil, fmt.Errorf("%s is not a JSON object, and the tool %s takes no script", path, tool)
 	}
-	arguments, err := json.Marshal(map[string]string{name: string(text)})
+	arguments, err := ScriptArguments(config, upstream, tool, string(text))
 	if err != nil {
-		return nil, fmt.Errorf("%s is neither a JSON object nor a script: %w", path, err)
+		return nil, fmt.Errorf("%s is not a JSON object, and %w", path, err)
+	}
+	return arguments, nil
+}
+
+// ScriptArguments are the arguments of a tool that takes a script, with this one.
+func ScriptArguments(config *compile.Compiled, upstream, tool, script string) (jsontext.Value, error) {
+	name := scriptArgument(config, upstream, tool)
+	if name == "" {
+		return nil, fmt.Errorf("the tool %s takes no script", tool)
+	}
+	arguments, err := json.Marshal(map[string]string{name: script})
+	if err != nil {
+		return nil, fmt.Errorf("the script is no text: %w", err)
 	}
 	return arguments, nil
 }

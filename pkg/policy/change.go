@@ -269,3 +269,22 @@ func partText(name string, alone *ast.Policy) string {
 func policyOf(tree *ast.Policy) *cedar.Policy {
 	return cedar.NewPolicyFromAST((*cedarast.Policy)(tree))
 }
+
+// NamedTool is a tool that a policy names.
+type NamedTool struct{ Policy, Tool string }
+
+// NamedTools are the tools that policies name as actions, in the policies' order.
+func (s *Set) NamedTools() []NamedTool {
+	if s == nil {
+		return nil
+	}
+	var named []NamedTool
+	for _, p := range s.policies {
+		for _, uid := range namedActions(policyAST(p.policy)) {
+			if tool := string(uid.ID); !IsReservedTool(tool) {
+				named = append(named, NamedTool{Policy: string(p.id), Tool: tool})
+			}
+		}
+	}
+	return named
+}

@@ -11,8 +11,8 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// Set adds or replaces the value at a JSON pointer (RFC 6901), as the
-// operations add and replace of RFC 6902 do; "-" stands for the end of a list.
+// Set adds, replaces or removes the value at a JSON pointer (RFC 6901), as the
+// operations add, replace and remove of RFC 6902 do; "-" stands for the end of a list.
 func (o *Object) Set(operation, pointer string, value any) error {
 	o.prepare()
 	added, err := toNode(value)
@@ -32,7 +32,13 @@ func (o *Object) Set(operation, pointer string, value any) error {
 			return fmt.Errorf("%s: %s: no such field", o, pointer)
 		}
 	}
-	if err := set(parent, operation, tokens[len(tokens)-1], added); err != nil {
+	last := tokens[len(tokens)-1]
+	if operation == "remove" {
+		err = remove(parent, last)
+	} else {
+		err = set(parent, operation, last, added)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %s: %w", o, pointer, err)
 	}
 	o.document.changed = true
@@ -85,6 +91,24 @@ func member(node *yaml.Node, token string) *yaml.Node {
 		return nil
 	}
 	return node.Content[index]
+}
+
+func remove(parent *yaml.Node, token string) error {
+	if parent.Kind == yaml.SequenceNode {
+		index, err := strconv.Atoi(token)
+		if err != nil || index < 0 || index >= len(parent.Content) {
+			return errors.New("no such place in the list")
+		}
+		parent.Content = slices.Delete(parent.Content, index, index+1)
+		return nil
+	}
+	for n := 0; n+1 < len(parent.Content) && parent.Kind == yaml.MappingNode; n += 2 {
+		if parent.Content[n].Value == token {
+			parent.Content = slices.Delete(parent.Content, n, n+2)
+			return nil
+		}
+	}
+	return errors.New("no such field")
 }
 
 func set(parent *yaml.Node, operation, token string, value *yaml.Node) error {
