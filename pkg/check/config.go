@@ -243,14 +243,21 @@ func tools(ctx context.Context, q *ConfigRequest, r *Report) {
 	}
 }
 
-// adviceFor reads the sidecar's own words.
+// advices are by the reasons that the sidecar gives.
+var advices = map[string]string{
+	"stsAccessDenied": "the role's trust policy must name the provider, and its condition the audience: compare with " +
+		"`kubectl countersign iam`",
+	"identityProviderConfig": "register the issuer with IAM, its audience as a client id: `kubectl countersign iam -o shell` prints " +
+		"the commands",
+	"awsAccessDenied": "the role must allow what the server does: `kubectl countersign iam` writes its least permissions",
+	"unavailable":     "STS or the issuer does not answer in time: see whether they are reached from here",
+	"upstream":        "see whether the upstream's URL is right, and reached from here",
+}
+
 func adviceFor(err error) string {
-	switch text := err.Error(); {
-	case strings.Contains(text, "(40302)"), strings.Contains(text, "denies"):
-		return "the role's trust policy must name the provider, and its condition the audience: compare with `kubectl countersign iam`; " +
-			"and the role must allow what the server does"
-	case strings.Contains(text, "identity provider"), strings.Contains(text, "IAM does not know"):
-		return "register the issuer with IAM, its audience as a client id: `kubectl countersign iam -o shell` prints the commands"
+	var refused *servertools.RefusedError
+	if errors.As(err, &refused) && advices[refused.Reason] != "" {
+		return advices[refused.Reason]
 	}
 	return "`sidecar explain --token` shows each step; docs/operations.md lists answers and their causes"
 }

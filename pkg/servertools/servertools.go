@@ -6,6 +6,7 @@ package servertools
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,13 +80,15 @@ func List(ctx context.Context, r Request) ([]jsontext.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	var records audit.Recent
 	server := proxy.New(proxy.Options{
-		Configs: configs, Metrics: metrics, Audit: audit.NewLog(io.Discard), SessionKeys: sessionid.NewKeys(), LoopbackOnly: true,
+		Configs: configs, Metrics: metrics, Audit: audit.NewLog(io.Discard), Recent: &records, SessionKeys: sessionid.NewKeys(),
+		LoopbackOnly: true,
 	})
 	web := &http.Server{Handler: server, ReadHeaderTimeout: headerTimeout}
 	go func() { _ = web.Serve(listener) }()
 	defer func() { _ = web.Close() }()
-	session := &client{url: "http://" + listener.Addr().String() + path, token: r.Token}
+	session := &client{url: "http://" + listener.Addr().String() + path, token: r.Token, records: &records}
 	return session.tools(ctx)
 }
 
@@ -124,10 +127,40 @@ func pathOf(snapshot *liveconfig.Snapshot, upstream string) (string, error) {
 	return "", fmt.Errorf("the auth-config has no upstream %q", upstream)
 }
 
+// RefusedError is an answer that is an error: the server's, or the sidecar's own, which has a
+// Reason of docs/operations.md.
+type RefusedError struct{ Method, Message, Reason string }
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	if e.Reason == "" {
+		return e.Method + ": the server refuses: " + e.Message
+	}
+	return e.Method + ": " + e.Message + " (" + e.Reason + ")"
+}
+
 // client speaks as much MCP as a list of tools takes.
 type client struct {
 	url, token, session string
 	id                  int
+	// records say why the sidecar refuses, which callers are not told of every refusal.
+	records *audit.Recent
+}
+
+// reason is that of the newest record.
+func (c *client) reason() string {
+	lines, _ := c.records.After(0)
+	if len(lines) == 0 {
+		return ""
+	}
+	var record struct {
+		Reason  string `json:"reason"`
+		Failure string `json:"failure"`
+	}
+	if err := json.Unmarshal(lines[len(lines)-1], &record); err != nil {
+		return ""
+	}
+	return cmp.Or(record.Failure, record.Reason)
 }
 
 func (c *client) tools(ctx context.Context) ([]jsontext.Value, error) {
@@ -181,7 +214,7 @@ func (c *client) call(ctx context.Context, method string, params any) (jsontext.
 		return nil, fmt.Errorf("%s: the answer is no JSON-RPC message: %w", method, err)
 	}
 	if answer.Error != nil {
-		return nil, fmt.Errorf("%s: %s (%d)", method, answer.Error.Message, answer.Error.Code)
+		return nil, &RefusedError{Method: method, Message: answer.Error.Message, Reason: c.reason()}
 	}
 	return answer.Result, nil
 }

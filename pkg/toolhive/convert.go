@@ -54,18 +54,28 @@ func Read(from io.Reader) (*Resources, error) {
 		case o == nil:
 			continue
 		}
-		metadata := object(o["metadata"])
-		k := key{text(o["kind"]), text(metadata["namespace"]), text(metadata["name"])}
-		r.objects[k] = o
-		switch k.kind {
-		case "MCPRemoteProxy":
-			r.proxies = append(r.proxies, k)
-		case "MCPExternalAuthConfig", "MCPOIDCConfig", "MCPAuthzConfig", "MCPToolConfig", "ConfigMap":
-		default:
-			r.Skipped = append(r.Skipped, k.String())
-		}
+		r.add(o)
 	}
 	return nil, fmt.Errorf("there are more than %d objects", maxObjects)
+}
+
+func (r *Resources) add(o map[string]any) {
+	if items, isList := o["items"].([]any); isList && strings.HasSuffix(text(o["kind"]), "List") {
+		for _, item := range items {
+			r.add(object(item))
+		}
+		return
+	}
+	metadata := object(o["metadata"])
+	k := key{text(o["kind"]), text(metadata["namespace"]), text(metadata["name"])}
+	r.objects[k] = o
+	switch k.kind {
+	case "MCPRemoteProxy":
+		r.proxies = append(r.proxies, k)
+	case "MCPExternalAuthConfig", "MCPOIDCConfig", "MCPAuthzConfig", "MCPToolConfig", "ConfigMap":
+	default:
+		r.Skipped = append(r.Skipped, k.String())
+	}
 }
 
 // Converted is the auth-config made of one MCPRemoteProxy.
