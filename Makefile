@@ -85,11 +85,21 @@ clients: build ## The npm clients that people use, through the sidecar and over 
 idps: build ## Identity providers that people run exchange callers' tokens: Dex, zitadel/oidc, npm's oidc-provider
 	@cd hack/idps && SIDECAR="$(CURDIR)/$(BIN)/sidecar" go test -v -count=1 ./...
 
+.PHONY: base
+base: ## Render manifests/base from the Helm chart, which is its source
+	@cd hack/chart && go run . base ../..
+
+.PHONY: chart
+chart: ## The Helm chart against a real API server with Helm itself: lint, install, upgrade, rollback, uninstall
+	@assets="$$(go run ./hack/controlplane)"; \
+	cd hack/chart && KUBEBUILDER_ASSETS="$$assets" go test -v -count=1 ./...
+
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint, govulncheck where it can reach its database
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet -tags e2e ./...
 	cd hack/idps && go vet ./...
+	cd hack/chart && go vet ./...
 	$(GOTOOL) golangci-lint run --build-tags e2e ./...
 	@if curl -fsS -o /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; then \
 		$(GOTOOL) govulncheck ./...; \

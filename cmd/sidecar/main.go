@@ -184,29 +184,36 @@ func adminTokenCommand() *cobra.Command {
 		Use: "admin-token", Short: "Print the token that opens the status page and /status of the proxy beside",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			files := []string{file}
-			if file == "" {
-				private, err := adminport.PrivateFile(admin)
-				if err != nil {
-					return err
-				}
-				files = []string{podAdminToken, private}
+			token, err := readAdminToken(file, admin)
+			if err != nil {
+				return fmt.Errorf("no proxy beside left a token:\n%w", err)
 			}
-			var faults []error
-			for _, name := range files {
-				token, err := adminport.ReadToken(name)
-				if err == nil {
-					_, err = fmt.Fprintln(c.OutOrStdout(), token)
-					return err
-				}
-				faults = append(faults, err)
-			}
-			return fmt.Errorf("no proxy of this container left a token:\n%w", errors.Join(faults...))
+			_, err = fmt.Fprintln(c.OutOrStdout(), token)
+			return err
 		},
 	}
 	command.Flags().StringVar(&admin, "admin", ":15390", "address of the proxy's --admin")
 	command.Flags().StringVar(&file, "admin-token-file", "", "file of the proxy's --admin-token-file")
 	return command
+}
+
+// readAdminToken reads the file, or where there is none looks where proxies leave the token.
+func readAdminToken(file, admin string) (string, error) {
+	if file != "" {
+		return adminport.ReadToken(file)
+	}
+	token, podErr := adminport.ReadToken(podAdminToken)
+	if podErr == nil {
+		return token, nil
+	}
+	private, err := adminport.PrivateFile(admin)
+	if err == nil {
+		token, err = adminport.ReadToken(private)
+	}
+	if err != nil {
+		return "", errors.Join(podErr, err)
+	}
+	return token, nil
 }
 
 type explainOptions struct {
@@ -300,7 +307,9 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--arguments: %w", err)
 	}
-	client, err := liveconfig.NewClient(config.CA, os.Getenv("AWS_CA_BUNDLE"))
+	client, err := liveconfig.NewClient(
+		liveconfig.WithExtraRoots(config.CA, os.Getenv("COUNTERSIGN_EXTRA_ROOTS")), os.Getenv("AWS_CA_BUNDLE"),
+	)
 	if err != nil {
 		return nil, err
 	}

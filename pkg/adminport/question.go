@@ -19,10 +19,10 @@ type WhatIf struct {
 	// Token is a caller's token, which is verified; Claims are what a caller is assumed to
 	// have.
 	Token  string         `json:"token,omitempty"`
-	Claims jsontext.Value `json:"claims,omitempty"`
+	Claims jsontext.Value `json:"claims,omitzero"`
 	// Tool, with Arguments, is optional. Upstream is a name; default the first.
 	Tool      string         `json:"tool,omitempty"`
-	Arguments jsontext.Value `json:"arguments,omitempty"`
+	Arguments jsontext.Value `json:"arguments,omitzero"`
 	Upstream  string         `json:"upstream,omitempty"`
 }
 

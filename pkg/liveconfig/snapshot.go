@@ -129,7 +129,7 @@ func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, o
 	}
 	s.client, s.Transport, s.sts = old.clients(config.CA)
 	if s.Transport == nil {
-		roots, err := rootsWith(config.CA, options.RootsFile)
+		roots, err := rootsWith(WithExtraRoots(config.CA, options.ExtraRoots), options.RootsFile)
 		if err != nil {
 			return nil, err
 		}

@@ -33,6 +33,8 @@ type Options struct {
 	ExchangeObserver tokenexchange.Observer
 	// RootsFile holds further roots (AWS_CA_BUNDLE); empty for none.
 	RootsFile string
+	// ExtraRoots are roots as PEM, of every sidecar of an installation.
+	ExtraRoots string
 	// DialContext connects to issuer, STS and upstreams; default a net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// NetworkReachable is set when a listener has another than a loopback address:

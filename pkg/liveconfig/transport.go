@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -68,6 +69,14 @@ func rootsWith(ca []byte, file string) (*x509.CertPool, error) {
 	roots.AppendCertsFromPEM(extra)
 	roots.AppendCertsFromPEM(ca)
 	return roots, nil
+}
+
+// WithExtraRoots adds the roots of an installation to those of an auth-config, all as PEM.
+func WithExtraRoots(ca []byte, extra string) []byte {
+	if extra == "" {
+		return ca
+	}
+	return slices.Concat(ca, []byte("\n"+extra))
 }
 
 // NewClient reaches the issuer as the sidecar would: with the roots of ca.pem

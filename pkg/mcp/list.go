@@ -45,7 +45,7 @@ var lists = []struct {
 // it is there once and in this case.
 var resultMembers = []string{
 	"tools", "prompts", "resources", "resourceTemplates", "tasks", "cacheScope", "task", "taskId", "ttlMs",
-	"capabilities", "nextCursor",
+	"capabilities", "nextCursor", "isError",
 }
 
 // edit replaces bytes [from, to) of a message.

@@ -97,6 +97,9 @@ type Answers struct {
 	// ToolResult is given the parts of tools' results, content and structuredContent,
 	// as JSON; nil for one that is longer than is looked at. It may be nil.
 	ToolResult func(part jsontext.Value)
+	// Failed is told of an answer that is an error, by its JSON-RPC code, and of a tool's
+	// result that says isError, with the code 0. It may be nil.
+	Failed func(code int)
 }
 
 // AnswerNotes is told what an intermediary wants to know of a server's messages.
@@ -396,6 +399,8 @@ func (s *scanner) envelopeValueStart(depth int, c byte) {
 		if c == '{' {
 			s.inResult, s.seenResult, s.hasTTL, s.hasScope = true, 0, false, false
 		}
+	case "error":
+		s.captured = capture{active: s.Failed != nil, depth: depth, limit: maxCaptured, text: s.captured.text[:0]}
 	case "method", "params":
 		s.captured = capture{active: s.Notes != nil, depth: depth, limit: maxCaptured, text: s.captured.text[:0]}
 	}
@@ -408,6 +413,8 @@ func (s *scanner) resultValueStart(depth int) {
 		s.holding, s.holdDepth = s.Private, depth
 	case "ttlMs":
 		s.hasTTL = true
+	case "isError":
+		s.captured = capture{active: s.Failed != nil, depth: depth, limit: maxCaptured, text: s.captured.text[:0]}
 	case "task", "taskId", "capabilities":
 		s.captured = capture{active: true, depth: depth, limit: maxCaptured, text: s.captured.text[:0]}
 	case "content", "structuredContent":

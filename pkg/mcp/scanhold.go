@@ -3,6 +3,7 @@ package mcp
 import (
 	"bytes"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -45,9 +46,18 @@ func (s *scanner) captureEnd() error {
 		if s.member == "content" || s.member == "structuredContent" {
 			s.ToolResult(nil)
 		}
+		if s.member == "error" {
+			s.Failed(CodeInternal)
+		}
 		return nil
 	}
 	switch s.member {
+	case "isError":
+		if text.Kind() == 't' {
+			s.Failed(0)
+		}
+	case "error":
+		s.Failed(errorCode(text))
 	case "content", "structuredContent":
 		s.ToolResult(bytes.Clone(text))
 	case "method":
@@ -64,6 +74,17 @@ func (s *scanner) captureEnd() error {
 		return issueTaskObject(text, s.Filter)
 	}
 	return nil
+}
+
+// errorCode is that of a JSON-RPC error; one that cannot be read is an internal error.
+func errorCode(text jsontext.Value) int {
+	var said struct {
+		Code int `json:"code"`
+	}
+	if json.Unmarshal(text, &said) != nil || said.Code == 0 {
+		return CodeInternal
+	}
+	return said.Code
 }
 
 func unquoted(text jsontext.Value) string {

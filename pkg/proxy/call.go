@@ -48,6 +48,8 @@ type call struct {
 		key     credentials.Key
 	}
 	span telemetry.Span
+	// tracing is nil where nothing is traced.
+	tracing *tracing
 	// signed is what the request to the upstream was signed with.
 	signed signedWith
 	// events is the answer where it is a stream of them; listens holds the
@@ -63,7 +65,7 @@ type call struct {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *liveconfig.Snapshot, u *liveconfig.Upstream) {
-	c := &call{server: s, snap: snap, upstream: u, w: w, r: r, started: time.Now()}
+	c := &call{server: s, snap: snap, upstream: u, w: w, r: r, started: time.Now(), tracing: s.newTracing()}
 	// An answer that breaks off panics with http.ErrAbortHandler; the record is
 	// written all the same.
 	defer func() {
@@ -78,7 +80,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snap *liveconfig.
 
 // run is the pipeline.
 func (c *call) run() *failure {
-	if f := c.identify(); f != nil {
+	if f := c.step(stageIdentify, c.identify); f != nil {
 		return f
 	}
 	if f := c.takePlace(); f != nil {
@@ -87,13 +89,14 @@ func (c *call) run() *failure {
 	if f := c.readMessages(); f != nil {
 		return f
 	}
+	c.beginSpan()
 	if f := c.openSession(); f != nil {
 		return f
 	}
 	if f := c.selectRole(); f != nil {
 		return f
 	}
-	if f := c.authorize(); f != nil {
+	if f := c.step(stageAuthorize, c.authorize); f != nil {
 		return f
 	}
 	ctx, cancel := c.context()
@@ -133,6 +136,10 @@ func (c *call) fail(f *failure) {
 		f = clientGone(f)
 	}
 	c.outcome.reason, c.outcome.denied = f.reason, f.denied
+	c.outcome.code, c.outcome.message = f.code, f.message
+	if f.challenge != "" {
+		c.outcome.code = 0 // the answer is no JSON-RPC
+	}
 	if !c.answered {
 		c.outcome.status = f.status
 		f.requestID = c.requestID()

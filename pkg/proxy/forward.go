@@ -15,7 +15,6 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/credentials"
 	"github.com/countersign-io/countersign/pkg/mcp"
-	"github.com/countersign-io/countersign/pkg/telemetry"
 )
 
 // isRelayed reports whether a client's header goes up. Beside those that begin with Mcp-
@@ -36,16 +35,25 @@ var errHeaderTimeout = errors.New("the upstream took too long to answer")
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
-	credential, err := c.server.credentials.Get(ctx, c.snap.Credentials(), c.role.key, c.caller, c.role.session)
-	if err != nil {
-		return nil, c.credentialFailure(err)
+	var credential aws.Credentials
+	f := c.step(stageExchange, func() (f *failure) {
+		var err error
+		if credential, err = c.server.credentials.Get(ctx, c.snap.Credentials(), c.role.key, c.caller, c.role.session); err != nil {
+			return c.credentialFailure(err)
+		}
+		return nil
+	})
+	if f != nil {
+		return nil, f
 	}
-	if err := c.prepareBody(); err != nil {
+	traced := http.Header{}
+	ctx = c.beginClientSpan(ctx, traced)
+	if err := c.prepareBody(traced); err != nil {
 		slog.Error("a request could not be made", "error", err)
 		return nil, internalError("internal error")
 	}
 	header := c.upstreamHeader()
-	ctx = c.trace(ctx, header)
+	maps.Copy(header, traced)
 	answer, f := c.sendSigned(ctx, header, &credential)
 	if f != nil || !c.asksForTools() {
 		return answer, f
@@ -93,38 +101,27 @@ func (c *call) sendSigned(
 	return answer, nil
 }
 
-// prepareBody adds what the auth-config has set in every request.
-func (c *call) prepareBody() error {
+// prepareBody adds what the auth-config has set in every request, and the trace context that
+// traced has: the upstream's span is a child of ours, wherever it looks for its parent.
+func (c *call) prepareBody(traced http.Header) error {
 	if c.messages == nil {
 		return nil
 	}
-	body, err := mcp.SetMeta(c.body, c.messages, c.upstream.Meta)
+	meta := c.upstream.Meta
+	if c.tracing != nil && len(traced) > 0 {
+		meta = maps.Clone(meta)
+		if meta == nil {
+			meta = map[string]string{}
+		}
+		for name, values := range traced {
+			meta[strings.ToLower(name)] = values[0]
+		}
+	}
+	body, err := mcp.SetMeta(c.body, c.messages, meta)
 	if err == nil {
 		c.body = body
 	}
 	return err
-}
-
-func (c *call) trace(ctx context.Context, header http.Header) context.Context {
-	tracer := c.server.options.Tracer
-	if tracer == nil {
-		return ctx
-	}
-	operation := telemetry.Operation{
-		Method: c.label(), SessionID: c.session.upstream, ProtocolVersion: c.version,
-		ServerAddress: c.upstream.Host, ServerPort: c.upstream.Port,
-	}
-	operation.Incoming = c.r.Header
-	operation.TraceParent, operation.TraceState = c.traceContext()
-	if c.messages != nil && !c.messages.Batch {
-		m := &c.messages.Messages[0]
-		operation.RequestID = strings.Trim(string(m.ID), `"`)
-		if subjects := m.Subjects(); len(subjects) == 1 && subjects[0].Kind == mcp.SubjectTool {
-			operation.Tool = subjects[0].Name
-		}
-	}
-	ctx, c.span = tracer.Start(ctx, &operation, header)
-	return ctx
 }
 
 // Values of headers that every request has; nobody changes them.

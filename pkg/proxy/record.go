@@ -17,6 +17,9 @@ type outcome struct {
 	// the caller from a call that could not be served.
 	reason string
 	denied bool
+	// code is that of our JSON-RPC error, message its words.
+	code    int
+	message string
 	// upstreamRequestID is AWS's name for the request.
 	upstreamRequestID string
 	recorded          bool
@@ -53,8 +56,8 @@ func (c *call) record() {
 	}
 	c.outcome.recorded = true
 	took := time.Since(c.started)
-	c.server.options.Metrics.Requested(c.upstream.Name, c.label(), c.outcome.status, took, c.isStream())
-	c.span.End(c.outcome.status, c.outcome.errorType())
+	c.beginSpan()
+	c.server.options.Metrics.RequestedIn(c.span.SampledTraceID(), c.upstream.Name, c.label(), c.outcome.status, took, c.isStream())
 	record := audit.Record{
 		Time: c.started, RequestID: c.requestID(),
 		TraceID: c.traceID(), Upstream: c.upstream.Name, HTTPMethod: c.r.Method, Status: c.outcome.status,
@@ -67,6 +70,7 @@ func (c *call) record() {
 	if c.plan != nil {
 		record.SessionName, record.Role = c.plan.Selection.SessionName, c.plan.Role
 	}
+	c.endSpans(&record)
 	if c.messages == nil {
 		c.writeRecord(&record, c.label(), "", nil)
 		return

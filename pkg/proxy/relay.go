@@ -132,6 +132,9 @@ func (c *call) answers() mcp.Answers {
 		MaxHeld: c.snap.Config.Limits.MaxFilteredBytes,
 		Budget:  c.server.heldLists, Notes: answerNotes{c},
 	}
+	if c.tracing != nil {
+		answers.Failed = c.noteFailed
+	}
 	if c.readsToolResult() {
 		answers.ToolResult = c.noteToolResult
 	}

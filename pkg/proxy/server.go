@@ -26,6 +26,8 @@ type Options struct {
 	// Metrics is required; Tracer may be nil.
 	Metrics *telemetry.Metrics
 	Tracer  *telemetry.Tracer
+	// Meter may be nil.
+	Meter *telemetry.Meter
 	// Audit receives decision records.
 	Audit *audit.Log
 	// Recent and Denials keep the newest decisions for the admin port; they may be nil.

@@ -95,8 +95,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer func() { _ = listener.Close() }()
 	metrics := telemetry.NewMetrics()
+	meter, err := telemetry.NewMeter(ctx, metrics)
+	if err != nil {
+		return err
+	}
 	configs := liveconfig.NewStore(liveconfig.Options{
-		Pod: PodFromEnvironment(), RootsFile: os.Getenv("AWS_CA_BUNDLE"),
+		Pod: PodFromEnvironment(), RootsFile: os.Getenv("AWS_CA_BUNDLE"), ExtraRoots: os.Getenv("COUNTERSIGN_EXTRA_ROOTS"),
 		ServiceAccountToken: o.ServiceAccountToken, ExchangeCredential: o.ExchangeCredential,
 		ExchangeObserver: metrics,
 		NetworkReachable: !isLoopbackListener(listener) || !allLoopback(o.TLSListen),
@@ -112,7 +116,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	decisions, recent, denials := audit.NewLog(os.Stdout), &audit.Recent{}, &authorize.Denials{}
 	server := proxy.New(proxy.Options{
-		Configs: configs, Metrics: metrics, Tracer: tracer, Audit: decisions, Recent: recent, Denials: denials,
+		Configs: configs, Metrics: metrics, Tracer: tracer, Meter: meter, Audit: decisions, Recent: recent, Denials: denials,
 		SessionKeys: sessionKeys, LoopbackOnly: isLoopbackListener(listener),
 	})
 	defer server.EndStreams()
@@ -153,8 +157,8 @@ func Run(ctx context.Context, o Options) error {
 	if flushErr := decisions.Flush(flushCtx); flushErr != nil {
 		slog.Warn("decision records were lost", "error", flushErr)
 	}
-	if flushErr := tracer.Shutdown(flushCtx); flushErr != nil {
-		slog.Warn("traces were lost", "error", flushErr)
+	if flushErr := errors.Join(tracer.Shutdown(flushCtx), meter.Shutdown(flushCtx)); flushErr != nil {
+		slog.Warn("traces or metrics were lost", "error", flushErr)
 	}
 	return err
 }

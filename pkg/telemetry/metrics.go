@@ -203,7 +203,9 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(
 		m.registry,
-		promhttp.HandlerOpts{Registry: m.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second},
+		promhttp.HandlerOpts{
+			Registry: m.registry, MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true,
+		},
 	)
 }
 
@@ -269,10 +271,21 @@ func (m *Metrics) StreamEnded() { m.streams.Dec() }
 
 // Requested counts a request that is done; method is a label from a bounded set.
 func (m *Metrics) Requested(upstream, method string, status int, took time.Duration, stream bool) {
+	m.RequestedIn("", upstream, method, status, took, stream)
+}
+
+// RequestedIn is Requested for a request that is traced: its trace is the exemplar.
+func (m *Metrics) RequestedIn(traceID, upstream, method string, status int, took time.Duration, stream bool) {
 	m.requests.WithLabelValues(upstream, method, statusLabel(status)).Inc()
-	if !stream {
-		m.requestDuration.WithLabelValues(upstream, method).Observe(took.Seconds())
+	if stream {
+		return
 	}
+	observer := m.requestDuration.WithLabelValues(upstream, method)
+	if with, ok := observer.(prometheus.ExemplarObserver); ok && traceID != "" {
+		with.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	observer.Observe(took.Seconds())
 }
 
 // DroppedEventFields counts fields of events that were left out.

@@ -38,7 +38,7 @@ type Tracer struct {
 // endpoint is named. A value that is not supported is an error.
 // https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 func NewTracer(ctx context.Context) (*Tracer, error) {
-	wanted, err := wantsTraces()
+	wanted, err := wantsSignal("TRACES")
 	if err != nil || !wanted {
 		return nil, err
 	}
@@ -54,20 +54,43 @@ func NewTracer(ctx context.Context) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the trace exporter: %w", err)
 	}
-	described, err := resource.New(
-		ctx,
-		resource.WithAttributes(attribute.String("service.name", "countersign-sidecar")),
-		resource.WithFromEnv(),
-		resource.WithTelemetrySDK(),
-	)
+	described, err := describe(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("describe the trace resource: %w", err)
+		return nil, err
 	}
 	tellExportErrors()
 	return newTracer(
 		sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described)),
 		propagator,
 	), nil
+}
+
+// describe names this program, and where it runs.
+func describe(ctx context.Context) (*resource.Resource, error) {
+	described, err := resource.New(
+		ctx,
+		resource.WithAttributes(attribute.String("service.name", "countersign-sidecar")),
+		resource.WithAttributes(podAttributes()...),
+		resource.WithFromEnv(),
+		resource.WithTelemetrySDK(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("describe the resource: %w", err)
+	}
+	return described, nil
+}
+
+// podAttributes are what the downward API says.
+func podAttributes() []attribute.KeyValue {
+	var attributes []attribute.KeyValue
+	for _, row := range [...][2]string{
+		{"k8s.namespace.name", "COUNTERSIGN_POD_NAMESPACE"}, {"k8s.pod.name", "COUNTERSIGN_POD_NAME"},
+	} {
+		if value := os.Getenv(row[1]); value != "" {
+			attributes = append(attributes, attribute.String(row[0], value))
+		}
+	}
+	return attributes
 }
 
 // variable reads one of OpenTelemetry's variables, whose values have no case.
@@ -80,18 +103,19 @@ func variable(names ...string) (name, value string) {
 	return name, ""
 }
 
-func wantsTraces() (bool, error) {
+// wantsSignal reports whether TRACES, or METRICS, are to be exported.
+func wantsSignal(signal string) (bool, error) {
 	if _, disabled := variable("OTEL_SDK_DISABLED"); disabled == "true" {
 		return false, nil
 	}
-	name, exporter := variable("OTEL_TRACES_EXPORTER")
+	name, exporter := variable("OTEL_" + signal + "_EXPORTER")
 	switch exporter {
 	case "none":
 		return false, nil
 	case "otlp":
 		return true, nil
 	case "":
-		_, endpoint := variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+		_, endpoint := variable("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 		return endpoint != "", nil
 	}
 	return false, fmt.Errorf("%s: %q is not supported; otlp and none are", name, exporter)
@@ -128,11 +152,11 @@ func newPropagator(list string) (propagation.TextMapPropagator, error) {
 // exportErrorInterval is how often at most a failed export is told.
 const exportErrorInterval = time.Minute
 
-// tellExportErrors has the SDK's errors logged as what they are: traces are lost.
+// tellExportErrors has the SDK's errors logged as what they are: traces or metrics are lost.
 func tellExportErrors() {
 	sometimes := rate.Sometimes{First: 1, Interval: exportErrorInterval}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		sometimes.Do(func() { slog.Warn("traces cannot be exported", "error", err) })
+		sometimes.Do(func() { slog.Warn("telemetry cannot be exported", "error", err) })
 	}))
 }
 
@@ -181,34 +205,22 @@ func (t *Tracer) Start(ctx context.Context, o *Operation, upstream http.Header) 
 	if t == nil {
 		return ctx, Span{}
 	}
-	ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(o.Incoming))
+	if !trace.SpanContextFromContext(ctx).IsValid() { // else that of the SERVER span goes on
+		ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(o.Incoming))
+	}
 	if !trace.SpanContextFromContext(ctx).IsValid() && o.TraceParent != "" {
 		ctx = t.propagator.Extract(
 			ctx,
 			propagation.MapCarrier{"traceparent": o.TraceParent, "tracestate": o.TraceState},
 		)
 	}
-	attributes := []attribute.KeyValue{
-		attribute.String("mcp.method.name", o.Method),
-		attribute.String("server.address", o.ServerAddress),
-		attribute.Int("server.port", o.ServerPort),
-	}
-	optional := func(name, value string) {
-		if value != "" {
-			attributes = append(attributes, attribute.String(name, value))
-		}
-	}
-	optional("jsonrpc.request.id", o.RequestID)
-	optional("mcp.session.id", o.SessionID)
-	optional("mcp.protocol.version", o.ProtocolVersion)
+	attributes := append(o.mcpAttributes("", ""),
+		attribute.String("server.address", o.ServerAddress), attribute.Int("server.port", o.ServerPort),
+		attribute.String("network.transport", "tcp"), attribute.String("network.protocol.name", "http"),
+	)
 	name := o.Method
 	if o.Tool != "" {
 		name += " " + o.Tool
-		attributes = append(
-			attributes,
-			attribute.String("gen_ai.tool.name", o.Tool),
-			attribute.String("gen_ai.operation.name", "execute_tool"),
-		)
 	}
 	ctx, span := t.tracer.Start(
 		ctx,
@@ -226,6 +238,14 @@ func (s Span) TraceID() string {
 		return ""
 	}
 	return s.span.SpanContext().TraceID().String()
+}
+
+// SampledTraceID is that of a span that somebody can look up, or empty.
+func (s Span) SampledTraceID() string {
+	if s.span == nil || !s.span.SpanContext().IsSampled() {
+		return ""
+	}
+	return s.TraceID()
 }
 
 // End closes the span; errorType is empty for success.

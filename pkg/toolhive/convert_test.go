@@ -215,4 +215,3 @@ func FuzzConvert(f *testing.F) {
 		}
 	})
 }
-
