@@ -117,7 +117,11 @@ func WriteChange(change policy.Change, line func(text string)) {
 	case policy.ChangeAdd:
 		line("adding a policy:")
 	case policy.ChangeExempt:
-		line(fmt.Sprintf("adding to the forbid %s:", change.Policy))
+		also := ""
+		if change.WithAnother {
+			also = ", with one of what follows"
+		}
+		line(fmt.Sprintf("adding to the forbid %s%s:", change.Policy, also))
 	case policy.ChangeRelax:
 		line(fmt.Sprintf("taking from the permit %s this part, which allows others too:", change.Policy))
 	}

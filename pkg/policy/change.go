@@ -44,6 +44,8 @@ type Change struct {
 	Part string `json:"part,omitempty"`
 	// Text is Cedar.
 	Text string `json:"text"`
+	// WithAnother is set where the change is not enough: it takes one of the others too.
+	WithAnother bool `json:"withAnother,omitzero"`
 }
 
 // PolicyText is one policy as the auth-config has it.
@@ -119,6 +121,9 @@ func (t *trial) changes(forbids []string) []Change {
 	}
 	if len(changes) > 0 && t.allows(policies) {
 		return changes[:min(len(changes), maxChanges)]
+	}
+	for i := range changes {
+		changes[i].WithAnother = true // nothing permits the request either
 	}
 	text := t.grant()
 	parsed, err := cedar.NewPolicyListFromBytes("", []byte(text))
