@@ -184,9 +184,14 @@ func addHandlers(ctx context.Context, m manager.Manager, options *Options, metri
 			metrics: metrics,
 		})),
 	)
+	recorder := eventRecorder{m.GetEventRecorder(options.Name)}
+	told := &authConfigEvents{cached: m.GetCache(), live: m.GetAPIReader(), validated: validated, events: recorder}
+	if err := told.setUp(m); err != nil {
+		return fmt.Errorf("set up the events of auth-configs: %w", err)
+	}
 	shared := &sharedConfigs{
 		client: m.GetClient(), live: m.GetAPIReader(), systemNamespace: options.Namespace,
-		webhookConfiguration: options.Name, validated: validated, metrics: metrics,
+		webhookConfiguration: options.Name, validated: validated, metrics: metrics, events: recorder,
 	}
 	if err := shared.setUp(m); err != nil {
 		return fmt.Errorf("set up the controller of shared auth-configs: %w", err)

@@ -39,6 +39,7 @@ type sharedConfigs struct {
 	webhookConfiguration string
 	validated            *validatedConfigs
 	metrics              *metrics
+	events               eventRecorder
 	// reported are the versions of invalid auth-configs that the log has, by name.
 	reported sync.Map
 }
@@ -149,6 +150,7 @@ func (s *sharedConfigs) Reconcile(ctx context.Context, r reconcile.Request) (rec
 func (s *sharedConfigs) reportInvalid(source *corev1.ConfigMap, err error) {
 	if before, _ := s.reported.Swap(source.Name, source.ResourceVersion); before != source.ResourceVersion {
 		slog.Error("a shared auth-config is invalid and is not copied", "configMap", source.Name, "error", err)
+		s.events.notCopied(source, err)
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -270,5 +272,28 @@ func TestASharedConfigOfBeforeInstallationThatIsBrokenIsNotCopied(t *testing.T) 
 	}
 	if !maps.Equal(copied.Data, shared.Data) {
 		t.Error("the last good copy is gone")
+	}
+}
+
+func TestWhatIsWrongWithAnAuthConfigIsToldOnItsConfigMap(t *testing.T) {
+	// "legacy" has a broken auth-config from before the webhook came.
+	ctx := t.Context()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		var list eventsv1.EventList
+		if err := admin.List(ctx, &list, client.InNamespace("legacy")); err != nil {
+			t.Fatal(err)
+		}
+		for i := range list.Items {
+			e := &list.Items[i]
+			if e.Regarding.Kind == "ConfigMap" && e.Regarding.Name == "broken" && e.Reason == "InvalidAuthConfig" && e.Type == "Warning" &&
+				strings.Contains(e.Note, "undeclared reference") {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no Event on it: %v", list.Items)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
