@@ -27,6 +27,10 @@ demo: ## The whole request path on embedded stand-ins, told as a story
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/sidecar ./hack/demo
 	@$(BIN)/demo --sidecar $(BIN)/sidecar
 
+.PHONY: quickstart
+quickstart: ## A cluster (kind, or one node as root), Countersign, stand-ins, two people and an agent; the status page
+	@hack/quickstart/run
+
 .PHONY: test
 test: ## All tests, with the race detector; builds a kube-apiserver the first time
 	@assets="$$(go run ./hack/controlplane)"; \

@@ -25,8 +25,8 @@ const (
 	baseDir   = "manifests/base"
 	name      = "countersign"
 	namespace = "countersign-system"
-	// kubernetes is the oldest version that the chart is for.
-	kubernetes = "v1.30.0"
+	// minKubernetes is the oldest version that the chart is for.
+	minKubernetes = "v1.30.0"
 )
 
 func main() {
@@ -52,7 +52,7 @@ func render(dir string, values map[string]any) (map[string]string, error) {
 	))
 	install.DryRunStrategy, install.Replace = action.DryRunClient, true
 	install.ReleaseName, install.Namespace = name, namespace
-	if install.KubeVersion, err = common.ParseKubeVersion(kubernetes); err != nil {
+	if install.KubeVersion, err = common.ParseKubeVersion(minKubernetes); err != nil {
 		return nil, err
 	}
 	rendered, err := install.Run(chart, values)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Record struct {
 	Role      string    `json:"role"`
 	Upstream  string    `json:"upstream"`
 	Method    string    `json:"method"`
+	HTTP      string    `json:"httpMethod"`
 	Tool      string    `json:"tool"`
 	Subjects  []string  `json:"subjects"`
 	Decision  string    `json:"decision"`
@@ -55,7 +57,7 @@ func (r *Record) Subject() string {
 	case len(r.Subjects) > 0:
 		return fmt.Sprint(r.Subjects)
 	}
-	return r.Method
+	return cmp.Or(r.Method, r.HTTP)
 }
 
 // RecordsRequest says which records to read.
