@@ -89,6 +89,18 @@ clients: build ## The npm clients that people use, through the sidecar and over 
 idps: build ## Identity providers that people run exchange callers' tokens: Dex, zitadel/oidc, npm's oidc-provider
 	@cd hack/idps && SIDECAR="$(CURDIR)/$(BIN)/sidecar" go test -v -count=1 ./...
 
+.PHONY: licences
+licences: ## List the licences of what the programs link in docs/third-party.md; an error where one may not be shipped
+	@cd hack/licences && go run . ../..
+
+.PHONY: reproducible
+reproducible: ## Make the images twice, at two paths, and compare the bytes
+	@hack/release/reproducible
+
+.PHONY: release
+release: licences ## Archives, images with SBOMs, the chart, a krew manifest, notes and checksums in build/release: VERSION=v1.2.3
+	@go run ./hack/release --version $(VERSION)
+
 .PHONY: base
 base: ## Render manifests/base from the Helm chart, which is its source
 	@cd hack/chart && go run . base ../..
