@@ -59,7 +59,7 @@ func runAudit(c *cobra.Command, kube *kubeFlags, args []string, o *auditOptions)
 	if err != nil {
 		return err
 	}
-	var texts map[string]map[string]policy.PolicyText
+	var texts map[string]map[string]policy.Text
 	if o.output == "" && !o.noPolicies {
 		texts = policyTexts(c.Context(), client, pods)
 	}
@@ -103,8 +103,8 @@ func podsOf(ctx context.Context, client *cluster.Client, args []string, allNames
 }
 
 // policyTexts are the policies as the cluster has them now, by Pod and id.
-func policyTexts(ctx context.Context, client *cluster.Client, pods []*cluster.Pod) map[string]map[string]policy.PolicyText {
-	byConfig, byPod := map[string]map[string]policy.PolicyText{}, map[string]map[string]policy.PolicyText{}
+func policyTexts(ctx context.Context, client *cluster.Client, pods []*cluster.Pod) map[string]map[string]policy.Text {
+	byConfig, byPod := map[string]map[string]policy.Text{}, map[string]map[string]policy.Text{}
 	for _, pod := range pods {
 		at := pod.Namespace + "/" + pod.AuthConfig
 		if _, known := byConfig[at]; !known {
@@ -117,7 +117,7 @@ func policyTexts(ctx context.Context, client *cluster.Client, pods []*cluster.Po
 			if err != nil {
 				continue
 			}
-			byConfig[at] = map[string]policy.PolicyText{}
+			byConfig[at] = map[string]policy.Text{}
 			for _, text := range config.Authorizer.Policies() {
 				byConfig[at][text.ID] = text
 			}
@@ -132,7 +132,7 @@ type recordWriter struct {
 	to      io.Writer
 	palette commands.Palette
 	json    bool
-	texts   map[string]map[string]policy.PolicyText
+	texts   map[string]map[string]policy.Text
 }
 
 func (w *recordWriter) write(r *cluster.Record) {

@@ -120,7 +120,7 @@ func (p *Process) Ask(path, question string) (status int, answer string, err err
 	if question != "" {
 		method = http.MethodPost
 	}
-	r, err := http.NewRequest(method, p.Admin+path, strings.NewReader(question)) //nolint:noctx // a test's own peer
+	r, err := http.NewRequest(method, p.Admin+path, strings.NewReader(question))
 	if err != nil {
 		return 0, "", fmt.Errorf("ask the admin port: %w", err)
 	}

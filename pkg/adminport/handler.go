@@ -164,7 +164,7 @@ func (h *handler) serveDecisions(w http.ResponseWriter, r *http.Request) {
 func (h *handler) servePolicies(w http.ResponseWriter, _ *http.Request) {
 	policies := h.options.Configs.Current().Config.Authorizer.Policies()
 	if policies == nil {
-		policies = []policy.PolicyText{}
+		policies = []policy.Text{}
 	}
 	answer(w, policies)
 }

@@ -53,7 +53,7 @@ type Why struct {
 	// Records are its decision records, as far as they are still held.
 	Records []jsontext.Value `json:"records"`
 	// Policies are those that the records name, as they are now.
-	Policies []policy.PolicyText `json:"policies,omitempty"`
+	Policies []policy.Text `json:"policies,omitempty"`
 	// Now says what would be decided on the same message now; nil where the request was not
 	// denied, or is no longer remembered.
 	Now *Now `json:"now,omitempty"`

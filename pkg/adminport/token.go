@@ -91,11 +91,11 @@ func PrivateFile(admin string) (string, error) {
 	}
 	dir = filepath.Join(dir, "countersign-"+strconv.Itoa(os.Getuid()))
 	const private = 0o700
-	if err := os.Mkdir(dir, private); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, private); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // the user's own variable
 		return "", err
 	}
 	// Where others may write, somebody else could have made it.
-	info, err := os.Lstat(dir)
+	info, err := os.Lstat(dir) //nolint:gosec // the user's own variable
 	if err != nil {
 		return "", err
 	}

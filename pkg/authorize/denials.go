@@ -82,7 +82,7 @@ func (a *Authorizer) Changes(ctx context.Context, r Request) []policy.Change {
 }
 
 // Policies are the texts of all policies.
-func (a *Authorizer) Policies() []policy.PolicyText { return a.policies.Texts() }
+func (a *Authorizer) Policies() []policy.Text { return a.policies.Texts() }
 
 // NamedTools are the tools that policies name.
 func (a *Authorizer) NamedTools() []policy.NamedTool { return a.policies.NamedTools() }

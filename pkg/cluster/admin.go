@@ -45,7 +45,7 @@ type Admin struct {
 // Close ends the forwarding.
 func (a *Admin) Close() {
 	close(a.stop)
-	<-a.ended
+	<-a.ended //nolint:errcheck // it was stopped
 }
 
 // Wait returns when the forwarding ends, or ctx does.

@@ -48,8 +48,8 @@ type Change struct {
 	WithAnother bool `json:"withAnother,omitzero"`
 }
 
-// PolicyText is one policy as the auth-config has it.
-type PolicyText struct {
+// Text is one policy as the auth-config has it.
+type Text struct {
 	ID   string `json:"id"`
 	File string `json:"file"`
 	Line int    `json:"line"`
@@ -57,13 +57,13 @@ type PolicyText struct {
 }
 
 // Texts are all policies, in their order.
-func (s *Set) Texts() []PolicyText {
+func (s *Set) Texts() []Text {
 	if s == nil {
 		return nil
 	}
-	texts := make([]PolicyText, len(s.policies))
+	texts := make([]Text, len(s.policies))
 	for i, p := range s.policies {
-		texts[i] = PolicyText{
+		texts[i] = Text{
 			ID: string(p.id), File: p.file, Line: p.position.Line, Text: string(p.policy.MarshalCedar()),
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The values of error.type that are no code.
+// ErrorTypeTool is the error.type of a tool's result that says isError.
 const ErrorTypeTool = "tool_error"
 
 // Arrival is a request as the sidecar got it.

@@ -96,7 +96,7 @@ func (t *translator) entity(e map[string]any) (map[string]any, error) {
 	case kind == "MCP":
 		return entity("MCP::Server", t.server), nil
 	case kind == "Resource":
-		return nil, fmt.Errorf("Resource::%q: ToolHive writes _ for many characters of a URI, which cannot be undone", id)
+		return nil, fmt.Errorf("the entity Resource::%q: ToolHive writes _ for many characters of a URI, which cannot be undone", id)
 	}
 	return nil, fmt.Errorf("%s::%q has no counterpart", kind, id)
 }
