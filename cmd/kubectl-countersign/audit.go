@@ -162,12 +162,12 @@ func (w *recordWriter) write(r *cluster.Record) {
 	for _, id := range r.Policies {
 		text, known := w.texts[r.Pod][id]
 		if !known {
-			_, _ = fmt.Fprintf(w.to, "    policy %s\n", id)
+			_, _ = fmt.Fprintf(w.to, "    policy %s\n", printable(id))
 			continue
 		}
-		_, _ = fmt.Fprintf(w.to, "    policy %s (%s:%d)\n", id, text.File, text.Line)
+		_, _ = fmt.Fprintf(w.to, "    policy %s (%s:%d)\n", printable(id), text.File, text.Line)
 		if w.texts != nil && r.Decision == "deny" {
-			indent(w.to, text.Text)
+			indent(w.to, commands.Printable(text.Text))
 		}
 	}
 	for _, e := range r.Errors {
@@ -181,14 +181,9 @@ func indent(to io.Writer, text string) {
 	}
 }
 
-// printable keeps what callers wrote from steering a terminal.
+// printable keeps what others wrote on one line, and from steering a terminal.
 func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
+	return commands.Printable(strings.NewReplacer("\n", "?", "\t", "?").Replace(text))
 }
 
 var errNoRequest = errors.New("no sidecar knows the request: its Pod may be gone, or the record older than the log; " +

@@ -148,7 +148,7 @@ func (w *factWriter) write(f check.Fact) {
 		check.OK: w.palette.Good("✓"), check.Warn: w.palette.Odd("!"), check.Fail: w.palette.Bad("✕"),
 		check.Unknown: w.palette.Quiet("?"),
 	}
-	detail := strings.ReplaceAll(f.Detail, "\n", "\n      ")
+	detail := strings.ReplaceAll(commands.Printable(f.Detail), "\n", "\n      ")
 	_, _ = fmt.Fprintf(w.to, "  %s %s: %s\n", marks[f.State], f.Name, detail)
 	if f.Advice != "" {
 		_, _ = fmt.Fprintf(w.to, "      %s %s\n", w.palette.Quiet("→"), f.Advice)

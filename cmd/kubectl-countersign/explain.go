@@ -76,7 +76,7 @@ func runExplain(c *cobra.Command, kube *kubeFlags, name string, o *explainOption
 		if question.Arguments, err = explain.Arguments(config, o.upstream, o.tool, o.arguments); err != nil {
 			return fmt.Errorf("--arguments: %w", err)
 		}
-	} else {
+	} else if o.arguments != "" {
 		question.Arguments = jsontext.Value(o.arguments)
 	}
 	admin, err := client.Admin(c.Context(), pod, 0)
@@ -117,6 +117,9 @@ func readToken(stdin io.Reader, file string) (string, error) {
 }
 
 func readClaims(written string) (jsontext.Value, error) {
+	if written == "" {
+		return nil, nil
+	}
 	path, isFile := strings.CutPrefix(written, "@")
 	if !isFile {
 		return jsontext.Value(written), nil

@@ -202,6 +202,7 @@ func askOne(ctx context.Context, client *cluster.Client, pod *cluster.Pod) *podS
 }
 
 func writeStatuses(to io.Writer, statuses []*podStatus, wide bool) error {
+	to = printableWriter{to}
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	header := "POD\tAUTH-CONFIG\tCONFIG\tMODE\tVERSION\tALLOWED\tDENIED\tREJECTED"
 	if wide {
@@ -254,8 +255,19 @@ func writeStatus(to io.Writer, s *podStatus) error {
 	case s.Status.Details != nil:
 		writeDetails(line, s.Status)
 	}
-	_, err := io.WriteString(to, b.String())
+	_, err := io.WriteString(printableWriter{to}, b.String())
 	return err
+}
+
+// printableWriter is for text with names and messages that others wrote.
+type printableWriter struct{ to io.Writer }
+
+// Write implements io.Writer.
+func (w printableWriter) Write(text []byte) (int, error) {
+	if _, err := io.WriteString(w.to, commands.Printable(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 func writeDetails(line func(name, format string, args ...any), s *adminport.Status) {

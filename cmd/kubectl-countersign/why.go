@@ -101,8 +101,8 @@ func writeStory(to io.Writer, s *story) error {
 		}
 	}
 	for _, p := range s.Policies {
-		fmt.Fprintf(&b, "Policy %s (%s:%d)\n", p.ID, p.File, p.Line)
-		indent(&b, p.Text)
+		fmt.Fprintf(&b, "Policy %s (%s:%d)\n", printable(p.ID), p.File, p.Line)
+		indent(&b, commands.Printable(p.Text))
 	}
 	switch now := s.Now; {
 	case now == nil:
@@ -138,7 +138,7 @@ func writeMembers(b *strings.Builder, record jsontext.Value) error {
 		if err != nil {
 			return err
 		}
-		text := string(value)
+		text := commands.Printable(string(value))
 		if value.Kind() == '"' {
 			if plain, err := jsontext.AppendUnquote(nil, value); err == nil {
 				text = printable(string(plain))

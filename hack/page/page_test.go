@@ -179,7 +179,7 @@ func TestThePageShowsWhatHappensToWhoHasTheToken(t *testing.T) {
 	})
 	t.Run("what if", func(t *testing.T) {
 		do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('#tool').value = 'count'`), chromedp.Click(chromedp.CSS("#what-if button")))
-		waitFor(t, ctx, "Adding this to the forbid no-counting, with one of what follows, would allow it")
+		waitFor(t, ctx, "Adding this to the forbid no-counting, with what else is said here, would allow it")
 	})
 	t.Run("decisions as they come", func(t *testing.T) {
 		before, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelectorAll('#decisions tr').length`))

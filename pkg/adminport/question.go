@@ -115,5 +115,12 @@ func decideAgain(ctx context.Context, authorizer *authorize.Authorizer, denial *
 	request := denial.Request
 	request.Now = time.Now()
 	decision := authorizer.Decide(ctx, request)
+	switch decision.Reason {
+	case authorize.ReasonToolDrift:
+		return &Now{Note: "the tool is not as tools.lock has it: no policy decides; pin it again if it is right"}
+	case authorize.ReasonScript:
+		return &Now{Note: "the script cannot be read, and scriptSessions is exact: no policy allows it"}
+	case authorize.ReasonReserved, authorize.ReasonMethod, authorize.ReasonNoPolicies, authorize.ReasonPolicy:
+	}
 	return &Now{Allowed: decision.Allowed, Changes: authorizer.Changes(ctx, request)}
 }

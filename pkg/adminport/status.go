@@ -1,6 +1,7 @@
 package adminport
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/audit"
@@ -79,13 +80,14 @@ func (h *handler) status(withDetails bool) Status {
 		Counts: Counts{
 			Upstreams: len(config.Upstreams), RoleMappings: len(config.AWSSTS.RoleMappings),
 			Warnings: len(config.Warnings), Decisions: h.options.Recent.Since(time.Now(), recentMinutes),
+			ReloadsRefused: h.options.Metrics.ReloadsRefused(),
 		},
 	}
-	summary, err := h.options.Metrics.Summary()
-	if err == nil {
-		status.Counts.ReloadsRefused = int(summary.ReloadsRefused) //nolint:gosec // a count of reloads
-	}
 	if withDetails {
+		summary, err := h.options.Metrics.Summary()
+		if err != nil {
+			slog.Warn("metrics cannot be summed up", "error", err)
+		}
 		status.Details = h.details(summary)
 	}
 	return status

@@ -12,6 +12,8 @@ import (
 const (
 	// maxDenials bounds the denials that are remembered.
 	maxDenials = 64
+	// maxDenialName bounds the name of what it was about; one with a longer is not remembered.
+	maxDenialName = 1024
 	// maxDenialBytes bounds the arguments that are remembered of one; one with more can be
 	// asked about with its arguments at hand only.
 	maxDenialBytes = 16 << 10
@@ -38,13 +40,17 @@ type Denials struct {
 // Add remembers a message that is about one thing; id names the request. Nothing of the body
 // that the message was read from is kept.
 func (d *Denials) Add(id string, caller Caller, m *mcp.Message) {
-	if len(m.Subjects()) != 1 {
+	subjects := m.Subjects()
+	if len(subjects) != 1 || len(m.Params.Name)+len(m.Params.URI)+len(m.Params.Ref.Name)+len(m.Params.Ref.URI) > maxDenialName {
 		return
 	}
 	kept := Denial{Request: Request{Caller: caller, Message: &mcp.Message{
 		Method: m.Method,
-		Params: mcp.Params{Name: strings.Clone(m.Params.Name), URI: strings.Clone(m.Params.URI), Ref: m.Params.Ref},
+		Params: mcp.Params{Name: strings.Clone(m.Params.Name), URI: strings.Clone(m.Params.URI), Ref: mcp.Ref{
+			Type: strings.Clone(m.Params.Ref.Type), Name: strings.Clone(m.Params.Ref.Name), URI: strings.Clone(m.Params.Ref.URI),
+		}},
 	}}}
+	kept.Message.Subjects() // worked out once, since several may ask at once
 	if kept.Cut = len(m.Params.Arguments) > maxDenialBytes; !kept.Cut {
 		kept.Message.Params.Arguments = m.Params.Arguments.Clone()
 	}

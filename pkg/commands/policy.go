@@ -214,7 +214,8 @@ func runReplay(c *cobra.Command, files []string, configPath, callersPath string,
 func writeReplay(w io.Writer, replay *policylife.Replay) {
 	p := PaletteFor(w)
 	line := func(mark string, s *policylife.Shift, detail string) {
-		_, _ = fmt.Fprintf(w, "%s %s: %s on %s, %d calls (such as %s): %s\n", mark, s.Caller, s.Tool, s.Upstream, s.Calls, s.Example, detail)
+		_, _ = fmt.Fprintf(w, "%s %s: %s on %s, %d calls (such as %s): %s\n", mark, Printable(s.Caller), Printable(s.Tool),
+			Printable(s.Upstream), s.Calls, Printable(s.Example), Printable(detail))
 	}
 	for _, s := range replay.Loses {
 		line(p.Bad("loses"), s, s.Reason)
@@ -272,7 +273,7 @@ func runLearn(c *cobra.Command, files []string, by policylife.By, form Format) e
 	var b strings.Builder
 	b.WriteString(policies)
 	for _, role := range slices.Sorted(maps.Keys(sessions)) {
-		fmt.Fprintf(&b, "// sessionPolicy of %s:\n//   %s\n", role, sessions[role])
+		fmt.Fprintf(&b, "// sessionPolicy of %q:\n//   %s\n", role, sessions[role])
 	}
 	_, err := io.WriteString(c.OutOrStdout(), b.String())
 	return err

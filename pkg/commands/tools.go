@@ -194,7 +194,7 @@ func writeDifference(w io.Writer, d *toolslock.Difference) error {
 		names []string
 	}{{p.Odd("new    "), d.New}, {p.Bad("changed"), d.Changed}, {p.Odd("gone   "), d.Gone}} {
 		for _, name := range group.names {
-			fmt.Fprintf(&b, "%s %s\n", group.mark, name)
+			fmt.Fprintf(&b, "%s %s\n", group.mark, Printable(name))
 		}
 	}
 	if d.IsEmpty() {

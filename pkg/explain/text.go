@@ -85,7 +85,7 @@ func (d *Decision) write(line func(name, format string, args ...any)) {
 	}
 	line("Decision", "%s %s on %s: %s", d.Tool, verdict, d.Upstream, d.Reason)
 	for _, id := range d.Policies {
-		line("", "policy %s", id)
+		line("", "policy %s", printable(id))
 	}
 	for _, e := range d.Errors {
 		line("", "error %s", e)
@@ -119,7 +119,7 @@ func WriteChange(change policy.Change, line func(text string)) {
 	case policy.ChangeExempt:
 		also := ""
 		if change.WithAnother {
-			also = ", with one of what follows"
+			also = ", with what else is said here"
 		}
 		line(fmt.Sprintf("adding to the forbid %s%s:", change.Policy, also))
 	case policy.ChangeRelax:

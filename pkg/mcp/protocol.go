@@ -10,6 +10,7 @@ package mcp
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,17 @@ const (
 	// VersionStateless is the first version without sessions.
 	VersionStateless = "2026-07-28"
 )
+
+// publishedVersions are the revisions of the protocol that can be spoken over HTTP.
+var publishedVersions = []string{VersionBatch, "2025-06-18", "2025-11-25", VersionStateless}
+
+// VersionLabel is a version as a label: a client may write anything there.
+func VersionLabel(version string) string {
+	if slices.Contains(publishedVersions, version) {
+		return version
+	}
+	return LabelOther
+}
 
 // JSON-RPC error codes. Those of the application lie outside -32768..-32000.
 const (

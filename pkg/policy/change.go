@@ -44,7 +44,8 @@ type Change struct {
 	Part string `json:"part,omitempty"`
 	// Text is Cedar.
 	Text string `json:"text"`
-	// WithAnother is set where the change is not enough: it takes one of the others too.
+	// WithAnother is set where the change is not enough: it takes every other forbid's exemption
+	// too, and where nothing permits the request one of the other changes.
 	WithAnother bool `json:"withAnother,omitzero"`
 }
 
@@ -71,7 +72,7 @@ func (s *Set) Texts() []Text {
 }
 
 // Changes are the small changes after which a request that is denied would be allowed,
-// those that allow nothing else first. Each was tried. There are none where the request is
+// those first that allow the caller this very tool, with any arguments. Each was tried. There are none where the request is
 // allowed, and none where no policy can allow it.
 func (s *Set) Changes(ctx context.Context, r Request) []Change {
 	denied := s.Decide(ctx, r)
@@ -119,11 +120,18 @@ func (t *trial) changes(forbids []string) []Change {
 			policies[i], changes = exempted, append(changes, change)
 		}
 	}
-	if len(changes) > 0 && t.allows(policies) {
-		return changes[:min(len(changes), maxChanges)]
+	if len(changes) > maxChanges {
+		return nil // that is no small change
 	}
+	enough := len(changes) > 0 && t.allows(policies)
 	for i := range changes {
-		changes[i].WithAnother = true // nothing permits the request either
+		changes[i].WithAnother = !enough || len(changes) > 1
+	}
+	if enough {
+		return changes
+	}
+	if t.request.Script != nil && !t.request.Script.Complete {
+		return nil // a permit would allow this caller every script
 	}
 	text := t.grant()
 	parsed, err := cedar.NewPolicyListFromBytes("", []byte(text))

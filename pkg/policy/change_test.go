@@ -49,7 +49,7 @@ func TestTheSmallestChangesThatWouldAllowACall(t *testing.T) {
 		"a forbid stands in the way": {`permit (principal, action, resource); @id("f") forbid (principal, action == MCP::Action::"read", resource);`,
 			[]string{`exempt unless { principal == MCP::User::"bob" && action == MCP::Action::"read" && resource in MCP::Server::"aws" }`}},
 		"two forbids stand in the way": {`permit (principal, action, resource); forbid (principal, action == MCP::Action::"read", resource); forbid (principal == MCP::User::"bob", action, resource);`,
-			[]string{"exempt", "exempt"}},
+			[]string{"exempt+", "exempt+"}},
 		"a forbid, and nothing permits it": {`forbid (principal, action == MCP::Action::"read", resource);`,
 			[]string{"exempt+ unless", "add"}},
 	} {

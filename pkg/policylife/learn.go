@@ -62,6 +62,9 @@ func (l *Learner) Add(line []byte) {
 		l.Unread++
 		return
 	}
+	if record.Failure != "" {
+		return // nothing was served
+	}
 	at := holder{subject, record.Upstream}
 	if l.seen[at] == nil {
 		l.seen[at] = map[string]*use{}

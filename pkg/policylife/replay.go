@@ -33,6 +33,7 @@ type Record struct {
 	Tool      string         `json:"tool"`
 	Decision  string         `json:"decision"`
 	Enforced  *bool          `json:"enforced"`
+	Failure   string         `json:"failure"`
 	AWS       *RecordedAWS   `json:"aws"`
 	Arguments jsontext.Value `json:"arguments"`
 	Truncated string         `json:"argumentsTruncated"`

@@ -3,14 +3,22 @@ package proxy
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/countersign-io/countersign/pkg/authorize"
 	"github.com/countersign-io/countersign/pkg/mcp"
 	"github.com/countersign-io/countersign/pkg/toolslock"
 )
 
-// maxSeenTools bounds the tools whose hash is remembered, of all upstreams.
-const maxSeenTools = 20_000
+const (
+	// maxSeenTools bounds the tools whose hash is remembered, of all upstreams: pinned ones only.
+	maxSeenTools = 100_000
+	// maxLoggedName bounds a tool's name in the log.
+	maxLoggedName = 128
+	// newToolInterval is how often at most a tool that nobody pinned is logged, after the first
+	// few: a list may have many.
+	newToolInterval = time.Minute
+)
 
 // seenTools remember how upstreams listed their tools last, where tools are pinned.
 type seenTools struct {
@@ -55,14 +63,19 @@ func (v visibility) ShowWholeTool(name string, tool []byte) bool {
 		// Two readers could see two tools in it: it is none that was pinned.
 		hash = "unreadable"
 	}
-	news := v.server.seenTools.see(v.upstream.Key, name, hash)
-	drift := authorizer.Drift(v.upstream.Name, name, hash)
+	drift, news := authorizer.Drift(v.upstream.Name, name, hash), false
+	if drift == authorize.DriftNew {
+		// Such are denied by their name: only pinned ones are remembered, which bounds them.
+		v.server.newTools.Do(func() { news = true })
+	} else {
+		news = v.server.seenTools.see(v.upstream.Key, name, hash)
+	}
 	if drift == authorize.DriftNone {
 		return true
 	}
 	v.server.options.Metrics.ToolDrifted(v.upstream.Name, string(drift))
 	if news {
-		slog.Warn("a tool is not as it was pinned", "upstream", v.upstream.Name, "tool", name, "drift", string(drift),
+		slog.Warn("a tool is not as it was pinned", "upstream", v.upstream.Name, "tool", name[:min(len(name), maxLoggedName)], "drift", string(drift),
 			"hash", hash, "hidden", authorizer.HidesDrift())
 	}
 	return !authorizer.HidesDrift()

@@ -53,7 +53,12 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 		return nil, internalError("internal error")
 	}
 	header := c.upstreamHeader()
-	maps.Copy(header, traced)
+	if len(traced) > 0 {
+		for _, name := range []string{"Traceparent", "Tracestate", "Baggage"} {
+			delete(header, name) // the client's go with the client's own
+		}
+		maps.Copy(header, traced)
+	}
 	answer, f := c.sendSigned(ctx, header, &credential)
 	if f != nil || !c.asksForTools() {
 		return answer, f

@@ -99,8 +99,11 @@ func (c *call) recordMessage(record audit.Record, m *mcp.Message, decision *auth
 		record.Arguments = m.Params.Arguments
 	}
 	record.AWS = c.script.record()
-	if denials := c.server.options.Denials; denials != nil && decision != nil && !decision.Allowed && c.plan != nil {
-		denials.Add(c.requestID(), c.asker(), m)
+	if denials := c.server.options.Denials; denials != nil && decision != nil && !decision.Allowed && c.plan != nil &&
+		!c.messages.Batch {
+		asker := c.asker()
+		asker.SeenTool = c.seenTool(m)
+		denials.Add(c.requestID(), asker, m)
 	}
 	c.writeRecord(&record, mcp.MethodOf(m.Method).Label, tool, decision)
 }

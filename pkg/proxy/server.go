@@ -42,9 +42,11 @@ type Options struct {
 
 // Server serves MCP requests: it is the pipeline with what outlives one request.
 type Server struct {
-	options     Options
-	tasks       *ownership
-	seenTools   seenTools
+	options   Options
+	tasks     *ownership
+	seenTools seenTools
+	// newTools tells some of the tools that nobody pinned.
+	newTools    rate.Sometimes
 	credentials *credentials.Cache
 	challenged  challenged
 	signer      *sigv4.Signer
@@ -70,6 +72,7 @@ func New(options Options) *Server {
 		options: options, tasks: newOwnership(), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
 		challenged: newChallenged(), capacity: newCapacity(options.Metrics),
 		overloads: rate.Sometimes{First: 10, Interval: time.Second},
+		newTools:  rate.Sometimes{First: 10, Interval: newToolInterval},
 		heldLists: mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),
 	}
 	s.credentials = credentials.NewCache(options.Metrics)

@@ -231,13 +231,14 @@ func (c *call) measure(outcome *telemetry.Outcome, failedAs string) {
 	}
 	now := time.Now()
 	measured := telemetry.Measured{
-		Method: c.label(), ProtocolVersion: c.version, ErrorType: outcome.ErrorType, Code: outcome.Code, Took: now.Sub(c.started),
+		Method: c.label(), ProtocolVersion: mcp.VersionLabel(c.version), ErrorType: outcome.ErrorType, Code: outcome.Code, Took: now.Sub(c.started),
 	}
 	if m := c.single(); m != nil {
 		if subjects := m.Subjects(); len(subjects) == 1 && subjects[0].Kind == mcp.SubjectTool {
 			measured.Tool = subjects[0].Name
 		}
 	}
+	measured.ErrorType, measured.Code = bounded(measured.ErrorType, measured.Code)
 	meter.Served(c.tracing.ctx, &measured)
 	if c.tracing.sent.IsZero() {
 		return
@@ -247,7 +248,20 @@ func (c *call) measure(outcome *telemetry.Outcome, failedAs string) {
 	if failedAs == "" {
 		measured.ErrorType, measured.Code = c.outcome.errorType(), 0
 	}
+	measured.ErrorType, measured.Code = bounded(measured.ErrorType, measured.Code)
 	meter.Called(c.tracing.ctx, &measured)
+}
+
+// The codes that the JSON-RPC specification leaves to protocols and their implementations; a
+// hostile upstream may write any.
+const minRPCCode, maxRPCCode = -32768, -32000
+
+// bounded keeps codes of upstreams from making series without end.
+func bounded(errorType string, code int) (string, int) {
+	if code == 0 || code >= minRPCCode && code <= maxRPCCode || code/100 >= 400 && code/100 < 600 {
+		return errorType, code
+	}
+	return telemetry.Other, 0
 }
 
 // callerHash tells callers apart without naming them.

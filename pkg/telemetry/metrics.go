@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,8 @@ type Metrics struct {
 	emptyLists            *prometheus.CounterVec
 	toolDrifts            *prometheus.CounterVec
 	scripts               scriptMetrics
+	// refused counts auth-configs that were not taken, for who may know numbers only.
+	refused atomic.Int64
 
 	tools knownTools
 }
@@ -254,8 +257,12 @@ func (m *Metrics) Reloaded(ok bool) {
 		return
 	}
 	m.reloads.WithLabelValues("refused").Inc()
+	m.refused.Add(1)
 	m.reloadSuccess.Set(0)
 }
+
+// ReloadsRefused counts auth-configs that were not taken.
+func (m *Metrics) ReloadsRefused() int { return int(m.refused.Load()) }
 
 // RequestStarted counts a request in flight, until RequestEnded.
 func (m *Metrics) RequestStarted() { m.inFlight.Inc() }

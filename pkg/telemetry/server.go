@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -72,9 +73,9 @@ func (a *Arrival) name() string {
 	case a.Method == "":
 		return a.HTTPMethod
 	case a.Tool != "":
-		return a.Method + " " + a.Tool
+		return a.Method + " " + clipped(a.Tool)
 	case a.Prompt != "":
-		return a.Method + " " + a.Prompt
+		return a.Method + " " + clipped(a.Prompt)
 	}
 	return a.Method
 }
@@ -89,6 +90,16 @@ func (a *Arrival) attributes() []attribute.KeyValue {
 	return append(attributes, a.mcpAttributes(a.Prompt, a.ResourceURI)...)
 }
 
+// maxAttribute bounds what clients wrote in a span, in bytes; the queue holds 2048 spans.
+const maxAttribute = 256
+
+func clipped(text string) string {
+	if len(text) <= maxAttribute {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxAttribute], "")
+}
+
 // mcpAttributes are those of OpenTelemetry's conventions for MCP.
 // https://github.com/open-telemetry/semantic-conventions-genai (docs/gen-ai/mcp.md)
 func (o *Operation) mcpAttributes(prompt, uri string) []attribute.KeyValue {
@@ -98,7 +109,7 @@ func (o *Operation) mcpAttributes(prompt, uri string) []attribute.KeyValue {
 		{"gen_ai.tool.name", o.Tool}, {"gen_ai.prompt.name", prompt}, {"mcp.resource.uri", uri},
 	} {
 		if optional.value != "" {
-			attributes = append(attributes, attribute.String(optional.name, optional.value))
+			attributes = append(attributes, attribute.String(optional.name, clipped(optional.value)))
 		}
 	}
 	if o.Tool != "" {

@@ -220,7 +220,7 @@ func (t *Tracer) Start(ctx context.Context, o *Operation, upstream http.Header) 
 	)
 	name := o.Method
 	if o.Tool != "" {
-		name += " " + o.Tool
+		name += " " + clipped(o.Tool)
 	}
 	ctx, span := t.tracer.Start(
 		ctx,

@@ -1,13 +1,16 @@
 package toolhive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
+	"github.com/countersign-io/countersign/pkg/policy"
 )
 
 // policies reads authzConfig, or what authzConfigRef refers to, and toolConfigRef.
@@ -17,7 +20,10 @@ func (c *conversion) policies() error {
 		return err
 	}
 	var texts []string
-	if config != nil {
+	switch stands := c.spec["authzConfig"] != nil || c.spec["authzConfigRef"] != nil; {
+	case stands && config == nil:
+		return errors.New("the authorization cannot be read: without policies every tool would be allowed")
+	case config != nil:
 		if texts, err = c.translate(config); err != nil {
 			return err
 		}
@@ -90,22 +96,29 @@ func (c *conversion) authorizationOf(reference map[string]any) (map[string]any, 
 // translate carries policies over. A permit that cannot be is left out, which allows less; a
 // forbid that cannot be ends the conversion, since the result would allow more.
 func (c *conversion) translate(config map[string]any) ([]string, error) {
+	list, _ := config["policies"].([]any)
+	forbids := slices.ContainsFunc(list, func(one any) bool { return isForbid(text(one)) })
 	if entities := strings.TrimSpace(text(config["entities_json"])); entities != "" && entities != "[]" {
+		if forbids {
+			return nil, errors.New("entities_json stands beside a forbid, which may need it: write entities.json by hand")
+		}
 		c.leave("entities_json: write its groups into the key entities.json by hand, see docs/policies.md")
 	}
-	list, _ := config["policies"].([]any)
 	if len(list) == 0 {
 		return nil, errors.New("the authorization has no policies")
 	}
 	t := &translator{server: upstreamName}
 	var texts []string
 	for i, one := range list {
-		policy := text(one)
-		translated, err := t.translate(policy)
+		written := text(one)
+		if written == "" {
+			return nil, fmt.Errorf("policy %d is no text", i+1)
+		}
+		translated, err := t.translate(written)
 		switch {
 		case errors.Is(err, errDead):
 			c.leave("policy %d is left out: %v", i+1, err)
-		case err != nil && strings.Contains(policy, "forbid"):
+		case err != nil && isForbid(written):
 			return nil, fmt.Errorf("policy %d is a forbid and cannot be carried over, and without it more would be allowed: %w", i+1, err)
 		case err != nil:
 			c.leave("policy %d is left out, so less is allowed: %v", i+1, err)
@@ -116,9 +129,23 @@ func (c *conversion) translate(config map[string]any) ([]string, error) {
 	if len(texts) == 0 {
 		return nil, errors.New("none of the policies can be carried over; without any every tool would be allowed")
 	}
-	c.leave("policies: ToolHive denies a request when any policy fails to be evaluated; here a permit that fails permits nothing, " +
-		"and a forbid that fails denies")
+	if claim := c.groupClaim(config); t.namesGroups && claim != "" && claim != c.roleClaim() {
+		return nil, fmt.Errorf("groups of policies are the claim %q there, and awsSts.roleClaim, %q, here", claim, c.roleClaim())
+	}
+	c.leave("policies: where a claim or an argument that a policy reads is missing, a permit does not apply and a forbid does; " +
+		"ToolHive denies the request whatever else permits it")
 	return texts, nil
+}
+
+// groupClaim is the claim that ToolHive takes groups from; empty for its defaults.
+func (c *conversion) groupClaim(config map[string]any) string {
+	return firstText(object(c.spec["authzConfig"]), "groupClaimName") + firstText(config, "group_claim_name")
+}
+
+// roleClaim is that of awsSts.
+func (c *conversion) roleClaim() string {
+	found := c.find("MCPExternalAuthConfig", text(object(c.spec["externalAuthConfigRef"])["name"]))
+	return cmp.Or(text(object(object(found["spec"])["awsSts"])["roleClaim"]), "groups")
 }
 
 // toolFilter makes a policy of an MCPToolConfig, which lists the tools that there are.
@@ -132,6 +159,9 @@ func (c *conversion) toolFilter(havePolicies bool) ([]string, error) {
 		return nil, fmt.Errorf("spec.toolConfigRef: the MCPToolConfig %q is not in what was given", name)
 	}
 	spec := object(found["spec"])
+	if spec["toolsOverride"] != nil && (havePolicies || spec["toolsFilter"] != nil) {
+		return nil, fmt.Errorf("MCPToolConfig %s: toolsOverride gives tools other names, which policies and the filter may mean", name)
+	}
 	if spec["toolsOverride"] != nil {
 		c.leave("MCPToolConfig %s: toolsOverride: tools keep the names and descriptions that the server gives them", name)
 	}
@@ -141,6 +171,9 @@ func (c *conversion) toolFilter(havePolicies bool) ([]string, error) {
 	}
 	var actions []string
 	for _, tool := range list {
+		if policy.IsReservedTool(text(tool)) {
+			return nil, fmt.Errorf("MCPToolConfig %s: the tool %q bears the name of a built-in action", name, text(tool))
+		}
 		actions = append(actions, fmt.Sprintf("MCP::Action::%q", text(tool)))
 	}
 	condition := "action in [" + strings.Join(actions, ", ") + "]"

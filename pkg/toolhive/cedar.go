@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/cedar-policy/cedar-go"
+
+	"github.com/countersign-io/countersign/pkg/policy"
 )
 
 // translator turns ToolHive's Cedar policies into ours. ToolHive knows Client, Tool, Prompt
@@ -18,6 +20,29 @@ import (
 type translator struct {
 	// server is the name of the upstream.
 	server string
+	// namesGroups is set once a policy named a group.
+	namesGroups bool
+
+	// Of the policy at hand: whether it permits, the attributes that it asks has of itself, and
+	// the guards of those that it does not.
+	permits bool
+	asked   map[string]bool
+	guards  []any
+	hints   map[string]bool
+}
+
+// isForbid reports whether a text has a policy that forbids; one that cannot be read may.
+func isForbid(text string) bool {
+	list, err := cedar.NewPolicyListFromBytes("policy", []byte(text))
+	if err != nil {
+		return true
+	}
+	for _, p := range list {
+		if p.Effect() == cedar.Forbid {
+			return true
+		}
+	}
+	return false
 }
 
 // errDead is for policies that ToolHive never evaluates.
@@ -29,7 +54,11 @@ func (t *translator) translate(text string) (policies []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(list) != 1 {
+		return nil, fmt.Errorf("it has %d policies in one text; write one in each", len(list))
+	}
 	for _, p := range list {
+		t.permits, t.asked, t.hints = p.Effect() == cedar.Permit, map[string]bool{}, map[string]bool{}
 		document, err := p.MarshalJSON()
 		if err != nil {
 			return nil, err
@@ -38,7 +67,7 @@ func (t *translator) translate(text string) (policies []string, err error) {
 		if err := json.Unmarshal(document, &tree); err != nil {
 			return nil, err
 		}
-		if err := t.policy(tree); err != nil {
+		if err := t.rewrite(tree); err != nil {
 			return nil, err
 		}
 		if document, err = json.Marshal(tree); err != nil {
@@ -53,9 +82,9 @@ func (t *translator) translate(text string) (policies []string, err error) {
 	return policies, nil
 }
 
-// policy translates a policy in Cedar's JSON form.
+// rewrite translates a policy in Cedar's JSON form.
 // https://docs.cedarpolicy.com/policies/json-format.html
-func (t *translator) policy(tree map[string]any) error {
+func (t *translator) rewrite(tree map[string]any) error {
 	action, resource := object(tree["action"]), object(tree["resource"])
 	if err := t.scope(object(tree["principal"])); err != nil {
 		return err
@@ -65,14 +94,78 @@ func (t *translator) policy(tree map[string]any) error {
 	}
 	conditions, _ := tree["conditions"].([]any)
 	for _, one := range conditions {
+		t.look(object(one)["body"])
+	}
+	translated := []any{}
+	for _, one := range conditions {
 		condition := object(one)
+		kind := text(condition["kind"])
+		t.guards = nil
 		body, err := t.expression(condition["body"])
 		if err != nil {
 			return err
 		}
-		condition["body"] = body
+		translated = append(translated, t.guarded(kind, body)...)
 	}
+	tree["conditions"] = translated
 	return nil
+}
+
+// guarded has a claim or argument that is missing do what ToolHive does then, which is to deny:
+// a permit does not apply, and a forbid does.
+func (t *translator) guarded(kind string, body any) []any {
+	condition := func(kind string, body any) any { return map[string]any{"kind": kind, "body": body} }
+	if len(t.guards) == 0 {
+		return []any{condition(kind, body)}
+	}
+	all := t.guards[0]
+	for _, guard := range t.guards[1:] {
+		all = and(all, guard)
+	}
+	switch {
+	case t.permits && kind == "unless":
+		return []any{condition("when", all), condition("unless", body)}
+	case !t.permits && kind == "when":
+		return []any{condition("when", map[string]any{
+			"if-then-else": map[string]any{"if": all, "then": body, "else": literal(true)},
+		})}
+	}
+	return []any{condition(kind, and(all, body))}
+}
+
+// look notes which attributes a policy asks has of, and which hints it compares.
+func (t *translator) look(value any) {
+	switch node := value.(type) {
+	case []any:
+		for _, member := range node {
+			t.look(member)
+		}
+	case map[string]any:
+		if has := object(node["has"]); has != nil {
+			kind, name := attribute(has)
+			t.asked[kind+" "+name] = true
+		}
+		for operator, sides := range node {
+			if access := object(object(object(sides)["left"])["."]); access != nil && operator == "==" {
+				if kind, name := attribute(access); kind == "own" {
+					t.hints[name] = true
+				}
+			}
+			if operator == "||" || operator == "!" || operator == "if-then-else" {
+				t.asked["alternatives"] = true
+			}
+			t.look(sides)
+		}
+	}
+}
+
+// needs notes a guard, unless the policy has one of its own.
+func (t *translator) needs(kind, name string, guard any) {
+	if t.asked[kind+" "+name] {
+		return
+	}
+	t.asked[kind+" "+name] = true
+	t.guards = append(t.guards, guard)
 }
 
 func object(value any) map[string]any {
@@ -112,6 +205,7 @@ func (t *translator) scope(scope map[string]any) error {
 	}
 	for _, at := range []map[string]any{scope, object(scope["in"])} {
 		if e := object(at["entity"]); e != nil {
+			t.namesGroups = t.namesGroups || text(e["type"]) == "THVGroup"
 			ours, err := t.entity(e)
 			if err != nil {
 				return err
@@ -136,18 +230,20 @@ func (t *translator) actionAndResource(tree, action, resource map[string]any) er
 		tree["action"] = map[string]any{"op": "All"}
 		return t.scope(resource)
 	case "==":
-		names = []string{text(object(action["entity"])["id"])}
+		names = []string{actionName(action["entity"])}
 	case "in":
 		list, _ := action["entities"].([]any)
 		for _, e := range list {
-			names = append(names, text(object(e)["id"]))
+			names = append(names, actionName(e))
 		}
 		if e := object(action["entity"]); e != nil {
-			names = append(names, text(e["id"]))
+			names = append(names, actionName(e))
 		}
 	}
 	var entities []any
+	callsTools := false
 	for _, name := range names {
+		callsTools = callsTools || name == "call_tool"
 		ours, known := builtIn[name]
 		switch {
 		case strings.HasPrefix(name, "list_"):
@@ -163,11 +259,26 @@ func (t *translator) actionAndResource(tree, action, resource map[string]any) er
 	tree["action"] = map[string]any{"op": "in", "entities": entities}
 	// A tool is named by its own action here.
 	if e := object(resource["entity"]); resource["op"] == "==" && text(e["type"]) == "Tool" {
+		switch {
+		case !callsTools:
+			return errDead // a prompt or a resource is no tool
+		case policy.IsReservedTool(text(e["id"])):
+			return fmt.Errorf("the tool %q bears the name of a built-in action", text(e["id"]))
+		}
 		tree["action"] = map[string]any{"op": "==", "entity": entity("MCP::Action", text(e["id"]))}
 		tree["resource"] = map[string]any{"op": "in", "entity": entity("MCP::Server", t.server)}
 		return nil
 	}
 	return t.scope(resource)
+}
+
+// actionName is empty for what is no action.
+func actionName(value any) string {
+	e := object(value)
+	if text(e["type"]) != "Action" {
+		return ""
+	}
+	return text(e["id"])
 }
 
 func text(value any) string {
@@ -275,11 +386,17 @@ func (t *translator) has(has map[string]any) (any, error) {
 	case "argument":
 		return hasInput(name), nil
 	case "own":
-		// Ours are always there: the server's hint from tools.json, else MCP's default.
-		return literal(true), nil
+		// Ours are always there: the server's hint from tools.json, else MCP's default, which
+		// assumes the worst. That is the same where the hint is compared as well.
+		if t.permits && t.hints[name] && !t.asked["alternatives"] {
+			return literal(true), nil
+		}
 	}
-	return nil, fmt.Errorf("has %s has no counterpart", pathOf(has))
+	return nil, fmt.Errorf("has %s has no counterpart here", pathOf(has))
 }
+
+// safest are the hints that nobody has by default.
+var safest = map[string]bool{"readOnly": true, "destructive": false, "idempotent": true, "openWorld": false}
 
 func hasTag(name string) map[string]any {
 	return map[string]any{"hasTag": map[string]any{"left": variable("principal"), "right": literal(name)}}
@@ -304,25 +421,31 @@ func (t *translator) comparison(operator string, sides map[string]any) (any, boo
 		return nil, true, err
 	}
 	kind, name := attribute(access)
-	contains := func(value any) any {
-		return and(hasTag(name), map[string]any{"contains": map[string]any{"left": tag(name), "right": value}})
+	compare := func(left, right any) (any, bool, error) {
+		return map[string]any{operator: map[string]any{"left": left, "right": right}}, true, nil
+	}
+	if wanted, isHint := safest[name]; kind == "own" && isHint {
+		// ToolHive denies where the server declares no hint; ours is then the default.
+		if value, isBool := object(right)["Value"].(bool); operator != "==" || !isBool || (value == wanted) != t.permits {
+			return nil, true, fmt.Errorf("%s %s ... differs where the server declares no hint", pathOf(access), operator)
+		}
 	}
 	switch {
+	case kind == "own":
+		return compare(dot(variable("resource"), name), right)
+	case kind == "argument":
+		t.needs(kind, name, hasInput(name))
+		return compare(dot(input(), name), right)
 	case kind == "":
 		return nil, true, fmt.Errorf("%s has no counterpart", pathOf(access))
-	case kind == "own":
-		return map[string]any{operator: map[string]any{"left": dot(variable("resource"), name), "right": right}}, true, nil
-	case kind == "argument":
-		return and(hasInput(name), map[string]any{
-			operator: map[string]any{"left": dot(input(), name), "right": right},
-		}), true, nil
-	// Claims are sets of texts here.
-	case operator == "contains" && isText(right), operator == "==" && isText(right):
-		return contains(right), true, nil
-	case operator == "!=" && isText(right):
-		return map[string]any{"!": map[string]any{"arg": contains(right)}}, true, nil
-	case operator == "containsAny" || operator == "containsAll":
-		return and(hasTag(name), map[string]any{operator: map[string]any{"left": tag(name), "right": right}}), true, nil
+	}
+	// Claims are sets of texts here; one that is a text is a set of one.
+	t.needs(kind, name, hasTag(name))
+	switch {
+	case operator == "contains" && isText(right), operator == "containsAny", operator == "containsAll":
+		return compare(tag(name), right)
+	case (operator == "==" || operator == "!=") && isText(right):
+		return compare(tag(name), map[string]any{"Set": []any{right}})
 	}
 	return nil, true, fmt.Errorf("%s %s ...: a claim is a set of texts here; declare it in claims.json and compare "+
 		"context.claims.%s", pathOf(access), operator, name)

@@ -102,16 +102,21 @@ func withPolicies(policies ...string) string {
 
 func TestPoliciesAreCarriedOver(t *testing.T) {
 	for name, c := range map[string]struct{ theirs, ours string }{
-		"a tool by its name":     {`permit(principal, action == Action::"call_tool", resource == Tool::"weather");`, `permit ( principal, action == MCP::Action::"weather", resource in MCP::Server::"aws" );`},
-		"every tool of a caller": {`permit(principal == Client::"user123", action == Action::"call_tool", resource);`, `permit ( principal == MCP::User::"user123", action in [MCP::Action::"CallTool"], resource );`},
-		"a prompt":               {`permit(principal, action == Action::"get_prompt", resource == Prompt::"greeting");`, `permit ( principal, action in [MCP::Action::"GetPrompt"], resource == MCP::Prompt::"greeting" );`},
-		"a group":                {`permit(principal in THVGroup::"engineering", action == Action::"call_tool", resource);`, `permit ( principal in MCP::Group::"engineering", action in [MCP::Action::"CallTool"], resource );`},
-		"a claim that is a list": {`permit(principal, action == Action::"call_tool", resource) when { principal.claim_roles.contains("admin") };`, `when { principal.hasTag("roles") && principal.getTag("roles").contains("admin") };`},
-		"a claim that is a text": {`permit(principal, action == Action::"call_tool", resource == Tool::"weather") when { context.claim_name == "John Doe" };`, `when { principal.hasTag("name") && principal.getTag("name").contains("John Doe") };`},
-		"arguments":              {`permit(principal, action == Action::"call_tool", resource == Tool::"calculator") when { resource.arg_operation == "add" || resource.arg_operation == "subtract" };`, `when { context.input has operation && context.input.operation == "add" || context.input has operation && context.input.operation == "subtract" };`},
-		"a hint":                 {`permit(principal, action == Action::"call_tool", resource) when { resource has readOnlyHint && resource.readOnlyHint == true };`, `when { true && resource.readOnly == true };`},
-		"a URI":                  {`permit(principal, action == Action::"read_resource", resource) when { resource.uri == "file:///data/config.json" };`, `when { resource.uri == "file:///data/config.json" };`},
-		"a forbid":               {`forbid(principal, action == Action::"call_tool", resource == Tool::"weather");`, `forbid ( principal, action == MCP::Action::"weather"`},
+		"a tool by its name":           {`permit(principal, action == Action::"call_tool", resource == Tool::"weather");`, `permit ( principal, action == MCP::Action::"weather", resource in MCP::Server::"aws" );`},
+		"every tool of a caller":       {`permit(principal == Client::"user123", action == Action::"call_tool", resource);`, `permit ( principal == MCP::User::"user123", action in [MCP::Action::"CallTool"], resource );`},
+		"a prompt":                     {`permit(principal, action == Action::"get_prompt", resource == Prompt::"greeting");`, `permit ( principal, action in [MCP::Action::"GetPrompt"], resource == MCP::Prompt::"greeting" );`},
+		"a group":                      {`permit(principal in THVGroup::"engineering", action == Action::"call_tool", resource);`, `permit ( principal in MCP::Group::"engineering", action in [MCP::Action::"CallTool"], resource );`},
+		"a claim that is a list":       {`permit(principal, action == Action::"call_tool", resource) when { principal.claim_roles.contains("admin") };`, `when { principal.hasTag("roles") && principal.getTag("roles").contains("admin") };`},
+		"a claim that is a text":       {`permit(principal, action == Action::"call_tool", resource == Tool::"weather") when { context.claim_name == "John Doe" };`, `when { principal.hasTag("name") && principal.getTag("name") == ["John Doe"] };`},
+		"arguments":                    {`permit(principal, action == Action::"call_tool", resource == Tool::"calculator") when { resource.arg_operation == "add" || resource.arg_operation == "subtract" };`, `when { context.input has operation && (context.input.operation == "add" || context.input.operation == "subtract") };`},
+		"a hint":                       {`permit(principal, action == Action::"call_tool", resource) when { resource has readOnlyHint && resource.readOnlyHint == true };`, `when { true && resource.readOnly == true };`},
+		"a URI":                        {`permit(principal, action == Action::"read_resource", resource) when { resource.uri == "file:///data/config.json" };`, `when { resource.uri == "file:///data/config.json" };`},
+		"a claim that must be another": {`permit(principal, action == Action::"call_tool", resource) when { principal.claim_org != "blocked" };`, `when { principal.hasTag("org") && principal.getTag("org") != ["blocked"] };`},
+		"an exception":                 {`permit(principal, action == Action::"call_tool", resource) unless { principal.claim_org == "blocked" };`, `when { principal.hasTag("org") } unless { principal.getTag("org") == ["blocked"] };`},
+		"a forbid on an argument":      {`forbid(principal, action == Action::"call_tool", resource) when { context.arg_region == "us-east-1" };`, `when { if context.input has region then context.input.region == "us-east-1" else true };`},
+		"a forbid that asks first":     {`forbid(principal, action == Action::"call_tool", resource) when { context has arg_region && context.arg_region == "us-east-1" };`, `when { context.input has region && context.input.region == "us-east-1" };`},
+		"a forbid with an exception":   {`forbid(principal, action == Action::"call_tool", resource) unless { principal.claim_org == "ours" };`, `unless { principal.hasTag("org") && principal.getTag("org") == ["ours"] };`},
+		"a forbid":                     {`forbid(principal, action == Action::"call_tool", resource == Tool::"weather");`, `forbid ( principal, action == MCP::Action::"weather"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			converted, err := convert(t, withPolicies(c.theirs))
@@ -132,6 +137,11 @@ func TestWhatCannotBeCarriedOverIsTold(t *testing.T) {
 		"a permit on lists":                  {`permit(principal, action == Action::"list_tools", resource == FeatureType::"tool");`, "ToolHive never evaluates it"},
 		"a permit on a resource that is cut": {`permit(principal, action == Action::"read_resource", resource == Resource::"file____x");`, "which cannot be undone"},
 		"an attribute that is not there":     {`permit(principal, action == Action::"call_tool", resource) when { principal.email == "x" };`, "principal.email has no counterpart"},
+		"a hint that has another default":    {`permit(principal, action == Action::"call_tool", resource) when { resource.openWorldHint == true };`, "declares no hint"},
+		"a hint that is there":               {`permit(principal, action == Action::"call_tool", resource) when { resource has openWorldHint };`, "has no counterpart"},
+		"a prompt that is named like a tool": {`permit(principal, action == Action::"get_prompt", resource == Tool::"x");`, "ToolHive never evaluates it"},
+		"a tool with a built-in name":        {`permit(principal, action == Action::"call_tool", resource == Tool::"CallTool");`, "bears the name of a built-in action"},
+		"two policies in one text":           {`permit(principal, action == Action::"call_tool", resource == Tool::"a"); permit(principal, action == Action::"call_tool", resource == Tool::"b");`, "write one in each"},
 		"a number that is compared":          {`permit(principal, action == Action::"call_tool", resource) when { principal.claim_level > 3 };`, "declare it in claims.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,6 +162,10 @@ func TestWhatCannotBeCarriedOverIsTold(t *testing.T) {
 func TestNothingIsMadeThatWouldAllowMore(t *testing.T) {
 	for name, c := range map[string]struct{ manifests, want string }{
 		"a forbid that cannot be carried over": {withPolicies(`permit(principal, action == Action::"call_tool", resource);`, `forbid(principal, action == Action::"call_tool", resource) when { resource.tool == "x" };`), "policy 2 is a forbid"},
+		"a forbid behind a policy on lists":    {withPolicies(`permit(principal, action == Action::"call_tool", resource);`, `permit(principal, action == Action::"list_tools", resource); forbid(principal, action == Action::"call_tool", resource);`), "policy 2 is a forbid"},
+		"authorization that is no object":      {sample + "  authzConfig: {type: configMap, configMap: {name: authz}}\n---\nkind: ConfigMap\nmetadata: {name: authz, namespace: toolhive-system}\ndata: {authz.json: '{\"type\":\"cedarv1\"}'}\n", "cannot be read"},
+		"groups of another claim":              {strings.Replace(withPolicies(`permit(principal in THVGroup::"x", action == Action::"call_tool", resource);`), "type: inline\n    inline:\n      policies", "type: inline\n    groupClaimName: teams\n    inline:\n      policies", 1), `the claim "teams" there`},
+		"tools with other names":               {withPolicies(`permit(principal, action == Action::"call_tool", resource);`) + "  toolConfigRef: {name: few}\n---\nkind: MCPToolConfig\nmetadata: {name: few, namespace: toolhive-system}\nspec: {toolsOverride: {a: {name: b}}}\n", "other names"},
 		"no policy of several":                 {withPolicies(`permit(principal, action == Action::"list_tools", resource);`), "none of the policies can be carried over"},
 		"no issuer":                            {strings.Replace(sample, "oidcConfig:", "oidc:", 1), "requests of anybody"},
 		"no role":                              {strings.Replace(sample, "externalAuthConfigRef", "otherRef", 1), "externalAuthConfigRef is missing"},
@@ -181,7 +195,7 @@ data:
 ---
 kind: MCPToolConfig
 metadata: {name: few, namespace: toolhive-system}
-spec: {toolsFilter: [aws___list_regions], toolsOverride: {a: {name: b}}}
+spec: {toolsFilter: [aws___list_regions]}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -189,9 +203,6 @@ spec: {toolsFilter: [aws___list_regions], toolsOverride: {a: {name: b}}}
 	policies := converted[0].ConfigMap.Data["toolhive.cedar"]
 	if !strings.Contains(policies, `@id("tools-filter")`) || !strings.Contains(policies, `unless { action in [MCP::Action::"aws___list_regions"] }`) {
 		t.Errorf("%s", policies)
-	}
-	if left := strings.Join(converted[0].Left, "\n"); !strings.Contains(left, "toolsOverride") {
-		t.Errorf("%s", left)
 	}
 	text, err := converted[0].YAML()
 	if err != nil || !strings.HasPrefix(string(text), "---\n# Made of MCPRemoteProxy toolhive-system/aws-mcp-proxy.\n# Look at: ") {

@@ -26,7 +26,7 @@ const (
 
 // hashed are the members of a tool that are pinned, as MCP's schema has them.
 // https://modelcontextprotocol.io/specification (Tool)
-var hashed = []string{"annotations", "description", "inputSchema", "name", "outputSchema"}
+var hashed = []string{"annotations", "description", "inputSchema", "name", "outputSchema", "title"}
 
 // Lock is the key tools.lock of an auth-config.
 type Lock struct {
@@ -76,6 +76,14 @@ func Hash(tool jsontext.Value) (name, hash string, err error) {
 	}
 	if err := json.Unmarshal(members["name"], &name); err != nil || name == "" {
 		return "", "", errors.New("not a tool: it has no name")
+	}
+	for member := range members {
+		for _, known := range hashed {
+			if member != known && strings.EqualFold(member, known) {
+				// A reader that does not tell case apart could take the one for the other.
+				return "", "", fmt.Errorf("the tool %q has a member %q beside %q", name, member, known)
+			}
+		}
 	}
 	pinned := map[string]jsontext.Value{}
 	for _, member := range hashed {
