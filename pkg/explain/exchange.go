@@ -56,6 +56,9 @@ func (a *Answer) explainExchange(
 		return nil
 	}
 	if oidc.Exchange == nil {
+		if a.Assumed && caller.Claims["aud"] == nil && caller.Claims["azp"] == nil {
+			return nil // nothing is said of the token that would have them
+		}
 		a.AWS = seenByAWS(caller.Claims, q.Config.Config)
 		return nil
 	}

@@ -93,6 +93,30 @@ func TestAnExpiredServiceAccountTokenIsExplainedAsAWorkload(t *testing.T) {
 	}
 }
 
+func TestClaimsStandForAToken(t *testing.T) {
+	issuer := standin.NewIssuer()
+	defer issuer.Close()
+	c := config(t, issuer.URL)
+	for claims, want := range map[string]int{
+		`{"sub":"alice","groups":["readers"]}`:               0,
+		`{"sub":"alice","groups":["readers"],"aud":"aud"}`:   0,
+		`{"sub":"alice","groups":["readers"],"aud":"other"}`: explain.ExitRefused,
+		`{"sub":"alice"}`: explain.ExitRefused, // no role
+	} {
+		answer, err := explain.Explain(t.Context(), explain.Question{
+			Config: c, Claims: jsontext.Value(claims), Tool: "list", Arguments: jsontext.Value(`{"region":"us"}`), Client: http.DefaultClient,
+		})
+		if err != nil || explain.ExitCode(answer) != want || !answer.Assumed || answer.Accepted {
+			t.Errorf("%s: exit %d, %v: %+v", claims, explain.ExitCode(answer), err, answer)
+		}
+	}
+	if answer, err := explain.Explain(t.Context(), explain.Question{
+		Config: c, Claims: jsontext.Value(`{"sub":"bob","groups":["readers"]}`), Tool: "list", Arguments: jsontext.Value(`{"region":"eu"}`), Client: http.DefaultClient,
+	}); err != nil || explain.ExitCode(answer) != explain.ExitDenied || len(answer.Decision.Changes) == 0 {
+		t.Errorf("%v: %+v", err, answer)
+	}
+}
+
 func TestBadQuestions(t *testing.T) {
 	issuer := standin.NewIssuer()
 	defer issuer.Close()

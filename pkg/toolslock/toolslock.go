@@ -1,5 +1,5 @@
 // Package toolslock pins the tools that an operator has seen: a hash of whatever a model reads
-// of each, and an attacker would change.
+// of each.
 package toolslock
 
 import (
