@@ -430,13 +430,13 @@ func (t *translator) comparison(operator string, sides map[string]any) (any, boo
 			return nil, true, fmt.Errorf("%s %s ... differs where the server declares no hint", pathOf(access), operator)
 		}
 	}
-	switch {
-	case kind == "own":
+	switch kind {
+	case "own":
 		return compare(dot(variable("resource"), name), right)
-	case kind == "argument":
+	case "argument":
 		t.needs(kind, name, hasInput(name))
 		return compare(dot(input(), name), right)
-	case kind == "":
+	case "":
 		return nil, true, fmt.Errorf("%s has no counterpart", pathOf(access))
 	}
 	// Claims are sets of texts here; one that is a text is a set of one.
