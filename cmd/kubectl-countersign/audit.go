@@ -25,7 +25,8 @@ type auditOptions struct {
 }
 
 func (o *auditOptions) wants(r *cluster.Record) bool {
-	return (!o.denied || r.Decision == "deny") && (o.caller == "" || r.Caller == o.caller) && (o.tool == "" || r.Subject() == o.tool)
+	return (!o.denied || r.Decision == "deny") && (o.caller == "" || r.Caller == o.caller) &&
+		(o.tool == "" || r.Subject() == o.tool)
 }
 
 func auditCommand(kube *kubeFlags) *cobra.Command {
@@ -63,18 +64,30 @@ func runAudit(c *cobra.Command, kube *kubeFlags, args []string, o *auditOptions)
 	if o.output == "" && !o.noPolicies {
 		texts = policyTexts(c.Context(), client, pods)
 	}
-	w := &recordWriter{to: c.OutOrStdout(), palette: commands.PaletteFor(c.OutOrStdout()), json: o.output == "json", texts: texts}
+	w := &recordWriter{
+		to:      c.OutOrStdout(),
+		palette: commands.PaletteFor(c.OutOrStdout()),
+		json:    o.output == "json",
+		texts:   texts,
+	}
 	var all []*cluster.Record
-	err = client.Records(c.Context(), cluster.RecordsRequest{Pods: pods, Follow: o.follow, Since: o.since}, func(r *cluster.Record) {
-		switch {
-		case !o.wants(r):
-		case o.follow:
-			w.write(r)
-		default:
-			all = append(all, r)
-		}
-	})
-	slices.SortStableFunc(all, func(a, b *cluster.Record) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Pod, b.Pod)) })
+	err = client.Records(
+		c.Context(),
+		cluster.RecordsRequest{Pods: pods, Follow: o.follow, Since: o.since},
+		func(r *cluster.Record) {
+			switch {
+			case !o.wants(r):
+			case o.follow:
+				w.write(r)
+			default:
+				all = append(all, r)
+			}
+		},
+	)
+	slices.SortStableFunc(
+		all,
+		func(a, b *cluster.Record) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Pod, b.Pod)) },
+	)
 	for _, r := range all {
 		w.write(r)
 	}
@@ -157,8 +170,18 @@ func (w *recordWriter) write(r *cluster.Record) {
 	if who == "" {
 		who = "nobody"
 	}
-	_, _ = fmt.Fprintf(w.to, "%s %s %s  %s  %s%s  %s %s\n", r.Time.Local().Format("15:04:05.000"), w.palette.Quiet(r.Pod), mark,
-		printable(who), printable(r.Subject()), because, w.palette.Quiet("request"), r.RequestID)
+	_, _ = fmt.Fprintf(
+		w.to,
+		"%s %s %s  %s  %s%s  %s %s\n",
+		r.Time.Local().Format("15:04:05.000"),
+		w.palette.Quiet(r.Pod),
+		mark,
+		printable(who),
+		printable(r.Subject()),
+		because,
+		w.palette.Quiet("request"),
+		r.RequestID,
+	)
 	for _, id := range r.Policies {
 		text, known := w.texts[r.Pod][id]
 		if !known {

@@ -35,9 +35,24 @@ func checkCommand(kube *kubeFlags) *cobra.Command {
 	flags := command.Flags()
 	flags.BoolVar(&o.pre, "pre", false, "look whether the cluster is ready for an installation")
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "look at every labelled namespace")
-	flags.StringVar(&o.config, "config", "", "an auth-config in a directory, or a file with its ConfigMap; no cluster is asked")
-	flags.StringVar(&o.token, "token", "", "file with a caller's token, to look at the exchange and the server's tools")
-	flags.StringVar(&o.credential, "exchange-credential", "", "what authenticates at the identity provider, for identity.oidc.exchange")
+	flags.StringVar(
+		&o.config,
+		"config",
+		"",
+		"an auth-config in a directory, or a file with its ConfigMap; no cluster is asked",
+	)
+	flags.StringVar(
+		&o.token,
+		"token",
+		"",
+		"file with a caller's token, to look at the exchange and the server's tools",
+	)
+	flags.StringVar(
+		&o.credential,
+		"exchange-credential",
+		"",
+		"what authenticates at the identity provider, for identity.oidc.exchange",
+	)
 	outputFlag(command, &o.output, false)
 	return command
 }
@@ -100,7 +115,9 @@ func look(c *cobra.Command, kube *kubeFlags, o *checkOptions, token string, repo
 	}
 	namespaces := []string{client.Namespace}
 	if o.allNamespaces {
-		list, err := client.Kube.CoreV1().Namespaces().List(c.Context(), metav1.ListOptions{LabelSelector: inject.LabelInjection + "=enabled"})
+		list, err := client.Kube.CoreV1().
+			Namespaces().
+			List(c.Context(), metav1.ListOptions{LabelSelector: inject.LabelInjection + "=enabled"})
 		if err != nil {
 			return blind(err)
 		}

@@ -30,7 +30,12 @@ func explainCommand(kube *kubeFlags) *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.token, "token", "", "file with the caller's token, - for standard input")
-	flags.StringVar(&o.user, "user", "", "instead of a token: the claims that the caller would have, JSON, or @ and a file")
+	flags.StringVar(
+		&o.user,
+		"user",
+		"",
+		"instead of a token: the claims that the caller would have, JSON, or @ and a file",
+	)
 	flags.StringVar(&o.tool, "tool", "", "a tool to decide on")
 	flags.StringVar(&o.arguments, "arguments", "", "its arguments: JSON, or @ and a file with them or with a script")
 	flags.StringVar(&o.upstream, "upstream", "", "the upstream that has the tool; default the first")

@@ -50,7 +50,10 @@ type kubeFlags struct {
 func (f *kubeFlags) connect() (*cluster.Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = f.kubeconfig
-	client, err := cluster.Connect(clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &f.overrides), f.systemNamespace)
+	client, err := cluster.Connect(
+		clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &f.overrides),
+		f.systemNamespace,
+	)
 	if err != nil {
 		return nil, &commands.ExitError{Code: commands.ExitBlind, Err: err}
 	}
@@ -74,7 +77,11 @@ func rootCommand() *cobra.Command {
 		ContextOverrideFlags: clientcmd.ContextOverrideFlags{
 			Namespace: clientcmd.FlagInfo{LongName: "namespace", ShortName: "n", Description: "the namespace"},
 		},
-		Timeout: clientcmd.FlagInfo{LongName: "request-timeout", Default: "0", Description: "of one request to the API server"},
+		Timeout: clientcmd.FlagInfo{
+			LongName:    "request-timeout",
+			Default:     "0",
+			Description: "of one request to the API server",
+		},
 	})
 	root.AddGroup(
 		&cobra.Group{ID: "cluster", Title: "In a cluster:"}, &cobra.Group{ID: "files", Title: "With files:"},

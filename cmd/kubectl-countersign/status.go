@@ -118,7 +118,10 @@ func showStatus(c *cobra.Command, client *cluster.Client, args []string, allName
 		return blind(err)
 	}
 	if len(pods) == 0 {
-		_, _ = fmt.Fprintln(c.ErrOrStderr(), "No Pod with a sidecar. `kubectl countersign check` says why there may be none.")
+		_, _ = fmt.Fprintln(
+			c.ErrOrStderr(),
+			"No Pod with a sidecar. `kubectl countersign check` says why there may be none.",
+		)
 		return nil
 	}
 	statuses := askAll(c, client, pods)
@@ -219,9 +222,27 @@ func writeStatuses(to io.Writer, statuses []*podStatus, wide bool) error {
 		if s.Status.Details != nil {
 			version = s.Status.Version
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d", s.Pod, s.AuthConfig, s.Config, s.Mode, version, d.Allow, d.Deny, d.Reject)
+		_, _ = fmt.Fprintf(
+			w,
+			"%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d",
+			s.Pod,
+			s.AuthConfig,
+			s.Config,
+			s.Mode,
+			version,
+			d.Allow,
+			d.Deny,
+			d.Reject,
+		)
 		if wide {
-			_, _ = fmt.Fprintf(w, "\t%.12s\t%s\t%d\t%d", s.Status.ConfigHash, s.Image, s.Restarts, s.Status.Counts.Warnings)
+			_, _ = fmt.Fprintf(
+				w,
+				"\t%.12s\t%s\t%d\t%d",
+				s.Status.ConfigHash,
+				s.Image,
+				s.Restarts,
+				s.Status.Counts.Warnings,
+			)
 		}
 		_, _ = fmt.Fprintln(w)
 	}
@@ -285,7 +306,13 @@ func writeDetails(line func(name, format string, args ...any), s *adminport.Stat
 		detail := u.URL
 		if m := s.Metrics; m != nil && m.Upstreams[u.Name] != nil {
 			of := m.Upstreams[u.Name]
-			detail += fmt.Sprintf(": %d requests, %d failed, median %.0f ms, p99 %.0f ms", of.Requests, of.Failed, 1000*of.Median, 1000*of.P99)
+			detail += fmt.Sprintf(
+				": %d requests, %d failed, median %.0f ms, p99 %.0f ms",
+				of.Requests,
+				of.Failed,
+				1000*of.Median,
+				1000*of.P99,
+			)
 		}
 		line("Upstream", "%s %s", u.Name, detail)
 	}

@@ -75,7 +75,13 @@ func findStory(ctx context.Context, client *cluster.Client, pods []*cluster.Pod,
 	return told, nil
 }
 
-func askForStory(ctx context.Context, client *cluster.Client, pods []*cluster.Pod, id string, before error) (*story, error) {
+func askForStory(
+	ctx context.Context,
+	client *cluster.Client,
+	pods []*cluster.Pod,
+	id string,
+	before error,
+) (*story, error) {
 	fault := before
 	for _, pod := range pods {
 		admin, err := client.Admin(ctx, pod, 0)

@@ -255,8 +255,13 @@ func explainCommand() *cobra.Command {
 	flags.StringVar(&o.upstream, "upstream", "", "the upstream that has the tool; default the first")
 	flags.BoolVar(&o.exchange, "exchange", false, "exchange the token as identity.oidc.exchange says, for real, and "+
 		"show both tokens' claims")
-	flags.StringVar(&o.files.Credential, "exchange-credential", defaultCredential, "what authenticates the sidecar at "+
-		"the identity provider, with --exchange")
+	flags.StringVar(
+		&o.files.Credential,
+		"exchange-credential",
+		defaultCredential,
+		"what authenticates the sidecar at "+
+			"the identity provider, with --exchange",
+	)
 	flags.StringVar(&o.files.Actor, "service-account-token", "/var/run/countersign/exchange/actor",
 		"the actor's token, with --exchange where exchange.actor is serviceAccount")
 	flags.StringVarP(&o.output, "output", "o", "text", "text or json")

@@ -32,8 +32,12 @@ const (
 func main() {
 	root := &cobra.Command{Use: "chart", SilenceUsage: true}
 	root.AddCommand(
-		&cobra.Command{Use: "base DIR", Short: "Write manifests/base of the repository in DIR", Args: cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error { return writeBase(args[0]) }},
+		&cobra.Command{
+			Use:   "base DIR",
+			Short: "Write manifests/base of the repository in DIR",
+			Args:  cobra.ExactArgs(1),
+			RunE:  func(_ *cobra.Command, args []string) error { return writeBase(args[0]) },
+		},
 		packCommand(),
 	)
 	if err := root.Execute(); err != nil {
@@ -88,7 +92,10 @@ func base(root string) (map[string]string, error) {
 		return nil, err
 	}
 	for file, text := range files {
-		files[file] = "# Rendered from manifests/chart: change it there, then run `make base`.\n" + ownLabels.ReplaceAllString(text, "")
+		files[file] = "# Rendered from manifests/chart: change it there, then run `make base`.\n" + ownLabels.ReplaceAllString(
+			text,
+			"",
+		)
 	}
 	return files, nil
 }

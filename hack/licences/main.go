@@ -20,7 +20,18 @@ import (
 )
 
 // allowed may be shipped in an Apache-2.0 program; MPL-2.0 as long as its files are not changed.
-var allowed = []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MPL-2.0", "Unlicense", "CC0-1.0", "BSD-0-Clause", "0BSD"}
+var allowed = []string{
+	"Apache-2.0",
+	"MIT",
+	"BSD-2-Clause",
+	"BSD-3-Clause",
+	"ISC",
+	"MPL-2.0",
+	"Unlicense",
+	"CC0-1.0",
+	"BSD-0-Clause",
+	"0BSD",
+}
 
 // programs are what is shipped.
 var programs = []string{"./cmd/sidecar", "./cmd/webhook", "./cmd/kubectl-countersign"}
@@ -63,7 +74,10 @@ func run(root string, to io.Writer) error {
 		return fmt.Errorf("read the licences to compare with: %w", err)
 	}
 	var faults []error
-	_, _ = fmt.Fprint(to, "# Licences of what the programs link\n\nMade by `make licences`; Countersign itself is Apache-2.0.\n\n| module | version | licence |\n|---|---|---|\n")
+	_, _ = fmt.Fprint(
+		to,
+		"# Licences of what the programs link\n\nMade by `make licences`; Countersign itself is Apache-2.0.\n\n| module | version | licence |\n|---|---|---|\n",
+	)
 	for _, m := range modules {
 		found, err := licencesOf(classifier, m.Dir)
 		if err != nil {
@@ -73,7 +87,10 @@ func run(root string, to io.Writer) error {
 		_, _ = fmt.Fprintf(to, "| %s | %s | %s |\n", m.Path, m.Version, strings.Join(found, ", "))
 		for _, name := range found {
 			if !slices.Contains(allowed, name) {
-				faults = append(faults, fmt.Errorf("%s: %s is not among the licences that may be shipped", m.Path, name))
+				faults = append(
+					faults,
+					fmt.Errorf("%s: %s is not among the licences that may be shipped", m.Path, name),
+				)
 			}
 		}
 	}
@@ -117,7 +134,9 @@ func licencesOf(classifier *licenseclassifier.Classifier, dir string) ([]string,
 	found := map[string]bool{}
 	for _, entry := range entries {
 		name := strings.ToUpper(entry.Name())
-		if entry.IsDir() || !strings.HasPrefix(name, "LICEN") && !strings.HasPrefix(name, "COPYING") && !strings.HasPrefix(name, "UNLICENSE") {
+		if entry.IsDir() ||
+			!strings.HasPrefix(name, "LICEN") && !strings.HasPrefix(name, "COPYING") &&
+				!strings.HasPrefix(name, "UNLICENSE") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))

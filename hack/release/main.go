@@ -122,8 +122,17 @@ func archive(t *target, version, out string) error {
 		if t.os == "windows" {
 			name += ".exe"
 		}
-		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version,
-			"-o", filepath.Join(work, name), "./cmd/"+program)
+		build := exec.Command(
+			"go",
+			"build",
+			"-trimpath",
+			"-buildvcs=false",
+			"-ldflags",
+			"-s -w -X main.version="+version,
+			"-o",
+			filepath.Join(work, name),
+			"./cmd/"+program,
+		)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch)
 		if output, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s for %s/%s: %w: %s", program, t.os, t.arch, err, output)
@@ -214,9 +223,14 @@ func krew(version, out string) error {
 		}
 		platforms = append(platforms, map[string]any{
 			"selector": map[string]any{"matchLabels": map[string]string{"os": t.os, "arch": t.arch}},
-			"uri":      "https://github.com/countersign-io/countersign/releases/download/" + version + "/" + archiveName(&t),
-			"sha256":   sum, "bin": binary,
-			"files": []any{map[string]string{"from": binary, "to": "."}, map[string]string{"from": "LICENSE", "to": "."}},
+			"uri": "https://github.com/countersign-io/countersign/releases/download/" + version + "/" + archiveName(
+				&t,
+			),
+			"sha256": sum, "bin": binary,
+			"files": []any{
+				map[string]string{"from": binary, "to": "."},
+				map[string]string{"from": "LICENSE", "to": "."},
+			},
 		})
 	}
 	text, err := sigsyaml.Marshal(map[string]any{

@@ -20,7 +20,8 @@ var pageHeaders = map[string]string{
 	"Content-Security-Policy": fmt.Sprintf(
 		"default-src 'none'; connect-src 'self'; script-src '%s'; style-src '%s'; base-uri 'none'; form-action 'none'; "+
 			"frame-ancestors 'none'; require-trusted-types-for 'script'",
-		hashOf("<script>", "</script>"), hashOf("<style>", "</style>"),
+		hashOf("<script>", "</script>"),
+		hashOf("<style>", "</style>"),
 	),
 	"Content-Type":                 "text/html; charset=utf-8",
 	"Cache-Control":                "no-store",

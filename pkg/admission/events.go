@@ -33,7 +33,12 @@ const (
 type eventRecorder struct{ events.EventRecorder }
 
 func (e eventRecorder) notCopied(cm *corev1.ConfigMap, err error) {
-	e.tell(cm, corev1.EventTypeWarning, eventNotCopied, "the shared auth-config is invalid, so namespaces keep the last good copy: "+err.Error())
+	e.tell(
+		cm,
+		corev1.EventTypeWarning,
+		eventNotCopied,
+		"the shared auth-config is invalid, so namespaces keep the last good copy: "+err.Error(),
+	)
 }
 
 func (e eventRecorder) tell(cm *corev1.ConfigMap, kind, reason, note string) {

@@ -41,13 +41,16 @@ type Denials struct {
 // that the message was read from is kept.
 func (d *Denials) Add(id string, caller Caller, m *mcp.Message) {
 	subjects := m.Subjects()
-	if len(subjects) != 1 || len(m.Params.Name)+len(m.Params.URI)+len(m.Params.Ref.Name)+len(m.Params.Ref.URI) > maxDenialName {
+	if len(subjects) != 1 ||
+		len(m.Params.Name)+len(m.Params.URI)+len(m.Params.Ref.Name)+len(m.Params.Ref.URI) > maxDenialName {
 		return
 	}
 	kept := Denial{Request: Request{Caller: caller, Message: &mcp.Message{
 		Method: m.Method,
 		Params: mcp.Params{Name: strings.Clone(m.Params.Name), URI: strings.Clone(m.Params.URI), Ref: mcp.Ref{
-			Type: strings.Clone(m.Params.Ref.Type), Name: strings.Clone(m.Params.Ref.Name), URI: strings.Clone(m.Params.Ref.URI),
+			Type: strings.Clone(
+				m.Params.Ref.Type,
+			), Name: strings.Clone(m.Params.Ref.Name), URI: strings.Clone(m.Params.Ref.URI),
 		}},
 	}}}
 	kept.Message.Subjects() // worked out once, since several may ask at once

@@ -91,7 +91,11 @@ func issuer(ctx context.Context, q *ConfigRequest, client *http.Client, r *Repor
 		const name = "issuer"
 		text, at, err := get(ctx, client, strings.TrimSuffix(oidc.Issuer, "/")+"/.well-known/openid-configuration")
 		if err != nil {
-			r.Fail(name, err.Error(), "see whether identity.oidc.issuer is written as the provider writes it, and whether Pods reach it")
+			r.Fail(
+				name,
+				err.Error(),
+				"see whether identity.oidc.issuer is written as the provider writes it, and whether Pods reach it",
+			)
 			return
 		}
 		var document struct {
@@ -99,7 +103,11 @@ func issuer(ctx context.Context, q *ConfigRequest, client *http.Client, r *Repor
 			Keys   string `json:"jwks_uri"`
 		}
 		if err := json.Unmarshal(text, &document); err != nil {
-			r.Fail(name, "its discovery document is not JSON", "see whether identity.oidc.issuer is the issuer's own address")
+			r.Fail(
+				name,
+				"its discovery document is not JSON",
+				"see whether identity.oidc.issuer is the issuer's own address",
+			)
 			return
 		}
 		if document.Issuer != oidc.Issuer {
@@ -132,8 +140,12 @@ func issuer(ctx context.Context, q *ConfigRequest, client *http.Client, r *Repor
 	case err != nil:
 		r.Fail(name, err.Error(), "see whether "+keys+" is reached from Pods")
 	case usable == 0:
-		r.Fail(name, "none of them is an RSA or EC key for signatures", "AWS STS takes RS256 to RS512 and ES256 to ES512 only: have "+
-			"the provider sign with one of these")
+		r.Fail(
+			name,
+			"none of them is an RSA or EC key for signatures",
+			"AWS STS takes RS256 to RS512 and ES256 to ES512 only: have "+
+				"the provider sign with one of these",
+		)
 	default:
 		r.OK(name, "%d that STS knows", usable)
 		if oidc.JWKSURL != "" {
@@ -182,7 +194,11 @@ func stsReachable(ctx context.Context, q *ConfigRequest, client *http.Client, r 
 		if errors.As(err, &failed) {
 			err = failed.Err
 		}
-		r.Fail(name, endpoint+": "+err.Error(), "let Pods reach "+endpoint+" (a VPC endpoint, a proxy, the NetworkPolicy)")
+		r.Fail(
+			name,
+			endpoint+": "+err.Error(),
+			"let Pods reach "+endpoint+" (a VPC endpoint, a proxy, the NetworkPolicy)",
+		)
 		return
 	}
 	_ = response.Body.Close()
@@ -207,7 +223,11 @@ func exchange(ctx context.Context, q *ConfigRequest, client *http.Client, r *Rep
 		r.Fail(name, "refused, "+answer.Refusal, "docs/operations.md lists what makes a token refused")
 		return false
 	case answer.Role == "":
-		r.Fail(name, "no role, "+answer.RoleReason, "add a mapping for one of the token's values of the role claim, or a fallback role")
+		r.Fail(
+			name,
+			"no role, "+answer.RoleReason,
+			"add a mapping for one of the token's values of the role claim, or a fallback role",
+		)
 		return false
 	case answer.AWS != nil && answer.AWS.Refusal != "":
 		r.Fail(name, answer.AWS.Refusal, "`kubectl countersign iam` writes what IAM must hold")
@@ -275,7 +295,16 @@ func namedTools(q *ConfigRequest, upstream string, there map[string]string, r *R
 		if close := closest(named.Tool, slices.Sorted(maps.Keys(there))); close != "" {
 			advice = "did you mean " + close + "? A call is matched to the letter"
 		}
-		r.Fail(name, fmt.Sprintf("policy %s names the tool %s, which the server %s does not have", named.Policy, named.Tool, upstream), advice)
+		r.Fail(
+			name,
+			fmt.Sprintf(
+				"policy %s names the tool %s, which the server %s does not have",
+				named.Policy,
+				named.Tool,
+				upstream,
+			),
+			advice,
+		)
 	}
 	if fine {
 		r.OK(name, "every tool that a policy names is there")

@@ -76,10 +76,16 @@ func Before(ctx context.Context, c *cluster.Client, r *Report) error {
 		mayDo(ctx, c, kind, r)
 	}
 	r.Group("Nothing in the way")
-	_, err := c.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, webhookName, metav1.GetOptions{})
+	_, err := c.Kube.AdmissionregistrationV1().
+		MutatingWebhookConfigurations().
+		Get(ctx, webhookName, metav1.GetOptions{})
 	switch {
 	case err == nil:
-		r.Warn("earlier installation", "the webhook is installed already", "to look at it: `kubectl countersign check`")
+		r.Warn(
+			"earlier installation",
+			"the webhook is installed already",
+			"to look at it: `kubectl countersign check`",
+		)
 	case apierrors.IsNotFound(err):
 		r.OK("earlier installation", "none")
 	default:
@@ -90,9 +96,11 @@ func Before(ctx context.Context, c *cluster.Client, r *Report) error {
 
 func mayDo(ctx context.Context, c *cluster.Client, kind authorizationv1.ResourceAttributes, r *Report) {
 	name := kind.Verb + " " + kind.Resource
-	review, err := c.Kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &kind},
-	}, metav1.CreateOptions{})
+	review, err := c.Kube.AuthorizationV1().
+		SelfSubjectAccessReviews().
+		Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &kind},
+		}, metav1.CreateOptions{})
 	switch {
 	case err != nil:
 		r.Unknown(name, err)
@@ -127,7 +135,9 @@ func webhookConfigurations(ctx context.Context, c *cluster.Client, r *Report) (a
 	ctx, cancel := withTime(ctx)
 	defer cancel()
 	const mutatingName, validatingName = "mutating webhook", "validating webhook"
-	mutating, err := c.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, webhookName, metav1.GetOptions{})
+	mutating, err := c.Kube.AdmissionregistrationV1().
+		MutatingWebhookConfigurations().
+		Get(ctx, webhookName, metav1.GetOptions{})
 	if err != nil {
 		missing(r, mutatingName, err, installAdvice)
 	} else {
@@ -137,7 +147,9 @@ func webhookConfigurations(ctx context.Context, c *cluster.Client, r *Report) (a
 			configuration(r, mutatingName, w.Name, w.ClientConfig, w.FailurePolicy)
 		}
 	}
-	validating, err := c.Kube.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, webhookName, metav1.GetOptions{})
+	validating, err := c.Kube.AdmissionregistrationV1().
+		ValidatingWebhookConfigurations().
+		Get(ctx, webhookName, metav1.GetOptions{})
 	if err != nil {
 		missing(r, validatingName, err, installAdvice)
 		return authority
@@ -160,14 +172,24 @@ func configuration(
 ) {
 	switch {
 	case failure != nil && *failure != admissionv1.Fail:
-		r.Fail(name, webhook+" has failurePolicy "+string(*failure)+": while the webhook is away Pods start without a sidecar",
-			"apply the manifests again: failurePolicy must be Fail")
+		r.Fail(
+			name,
+			webhook+" has failurePolicy "+string(*failure)+": while the webhook is away Pods start without a sidecar",
+			"apply the manifests again: failurePolicy must be Fail",
+		)
 	case len(client.CABundle) == 0:
-		r.Fail(name, webhook+" has no CA: API servers cannot trust the webhook",
+		r.Fail(
+			name,
+			webhook+" has no CA: API servers cannot trust the webhook",
 			"see whether the webhook runs (`kubectl -n countersign-system logs deployment/countersign-webhook`): it publishes "+
-				"its CA; with cert-manager see whether cainjector runs")
+				"its CA; with cert-manager see whether cainjector runs",
+		)
 	case !x509.NewCertPool().AppendCertsFromPEM(client.CABundle):
-		r.Fail(name, webhook+" has a CA that is no certificate", "delete caBundle: the webhook, or cert-manager, writes it anew")
+		r.Fail(
+			name,
+			webhook+" has a CA that is no certificate",
+			"delete caBundle: the webhook, or cert-manager, writes it anew",
+		)
 	default:
 		r.OK(name, "%s is called, and its CA is there", webhook)
 	}
@@ -272,7 +294,9 @@ func servingCertificate(ctx context.Context, c *cluster.Client, authority []byte
 		DNSName: webhookName + "." + c.SystemNamespace + ".svc", Roots: roots, CurrentTime: time.Now(),
 	})
 	if roots.AppendCertsFromPEM(authority) {
-		_, err = certificate.Verify(x509.VerifyOptions{DNSName: webhookName + "." + c.SystemNamespace + ".svc", Roots: roots})
+		_, err = certificate.Verify(
+			x509.VerifyOptions{DNSName: webhookName + "." + c.SystemNamespace + ".svc", Roots: roots},
+		)
 	}
 	var invalid x509.CertificateInvalidError
 	switch left := time.Until(certificate.NotAfter); {

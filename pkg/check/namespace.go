@@ -53,7 +53,11 @@ func namespaceLabel(labelled bool, asking []corev1.Pod, r *Report) {
 	case labelled:
 		r.OK(name, "%s: enabled", inject.LabelInjection)
 	case len(asking) > 0:
-		r.Fail(name, fmt.Sprintf("%d Pods ask for a sidecar, and the namespace is not labelled: none is injected", len(asking)), advice)
+		r.Fail(
+			name,
+			fmt.Sprintf("%d Pods ask for a sidecar, and the namespace is not labelled: none is injected", len(asking)),
+			advice,
+		)
 	default:
 		r.Warn(name, "no sidecar is injected in this namespace", advice)
 	}
@@ -94,8 +98,13 @@ func authConfigs(ctx context.Context, c *cluster.Client, namespace string, r *Re
 			continue
 		}
 		valid[cm.Name] = config
-		r.OK(name, "valid: upstreams %d, role mappings %d, policies %d", len(config.Upstreams), len(config.AWSSTS.RoleMappings),
-			config.Authorizer.PolicyCount())
+		r.OK(
+			name,
+			"valid: upstreams %d, role mappings %d, policies %d",
+			len(config.Upstreams),
+			len(config.AWSSTS.RoleMappings),
+			config.Authorizer.PolicyCount(),
+		)
 		for _, warning := range configmap.Warnings(config) {
 			r.Warn(name, warning, "docs/auth-config.md and docs/policies.md say more")
 		}
@@ -149,7 +158,10 @@ func injectionStands(
 			config, err = configmap.Compile(cm)
 		}
 		if apierrors.IsNotFound(err) {
-			fail("its auth-config "+pod.AuthConfig+" is gone: a new Pod would be refused", "apply the auth-config again")
+			fail(
+				"its auth-config "+pod.AuthConfig+" is gone: a new Pod would be refused",
+				"apply the auth-config again",
+			)
 		}
 	}
 	if asked := pod.Kept.Annotations[inject.AnnotationIntercept]; asked != "" && asked != pod.Mode {
@@ -176,10 +188,16 @@ func injectionStands(
 		told = true
 		r.Unknown(name, err)
 	case status.Details != nil && status.Refused != "":
-		fail("its sidecar refused the newest auth-config: "+status.Refused, "mend the auth-config, or make the Pod anew if it says so")
+		fail(
+			"its sidecar refused the newest auth-config: "+status.Refused,
+			"mend the auth-config, or make the Pod anew if it says so",
+		)
 	case config != nil && status.ConfigHash != config.Hash:
-		fail("its sidecar uses another auth-config than the cluster has", "kubelet brings a change within about a minute; "+
-			"if it lasts, "+again)
+		fail(
+			"its sidecar uses another auth-config than the cluster has",
+			"kubelet brings a change within about a minute; "+
+				"if it lasts, "+again,
+		)
 	}
 	return told
 }

@@ -110,15 +110,22 @@ func (c *Client) InjectedPod(ctx context.Context, name string) (*Pod, error) {
 	}
 	pod := injectedPod(found)
 	if pod == nil {
-		return nil, fmt.Errorf("the Pod %s/%s has no sidecar; `kubectl countersign check -n %s` says why it may lack one",
-			namespace, name, namespace)
+		return nil, fmt.Errorf(
+			"the Pod %s/%s has no sidecar; `kubectl countersign check -n %s` says why it may lack one",
+			namespace,
+			name,
+			namespace,
+		)
 	}
 	return pod, nil
 }
 
 // injectedPod is nil for a Pod without the sidecar.
 func injectedPod(p *corev1.Pod) *Pod {
-	at := slices.IndexFunc(p.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == inject.ContainerSidecar })
+	at := slices.IndexFunc(
+		p.Spec.InitContainers,
+		func(c corev1.Container) bool { return c.Name == inject.ContainerSidecar },
+	)
 	if at < 0 {
 		return nil
 	}

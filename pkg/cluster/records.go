@@ -76,7 +76,11 @@ func (c *Client) Records(ctx context.Context, r RecordsRequest, take func(*Recor
 		return ErrNoPods
 	}
 	if r.Follow && len(r.Pods) > maxLogStreams {
-		return fmt.Errorf("%d Pods are too many to follow; name a namespace or a Pod (at most %d)", len(r.Pods), maxLogStreams)
+		return fmt.Errorf(
+			"%d Pods are too many to follow; name a namespace or a Pod (at most %d)",
+			len(r.Pods),
+			maxLogStreams,
+		)
 	}
 	var mu sync.Mutex
 	var wait sync.WaitGroup

@@ -32,7 +32,8 @@ func ConvertCommand() *cobra.Command {
 			return convert(strings.NewReader(all.String()), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	command.Flags().StringArrayVarP(&files, "filename", "f", nil, "file with ToolHive's manifests, - for standard input; may be given again")
+	command.Flags().
+		StringArrayVarP(&files, "filename", "f", nil, "file with ToolHive's manifests, - for standard input; may be given again")
 	must(command.MarkFlagRequired("filename"))
 	return command
 }

@@ -21,7 +21,10 @@ const maxRecord = 1 << 20
 
 // PolicyCommand has what helps policies through their life.
 func PolicyCommand() *cobra.Command {
-	command := &cobra.Command{Use: "policy", Short: "Test policies, ask new ones about old records, learn some from records"}
+	command := &cobra.Command{
+		Use:   "policy",
+		Short: "Test policies, ask new ones about old records, learn some from records",
+	}
 	command.AddCommand(policyTestCommand(), policyReplayCommand(), policyLearnCommand())
 	return command
 }
@@ -214,8 +217,17 @@ func runReplay(c *cobra.Command, files []string, configPath, callersPath string,
 func writeReplay(w io.Writer, replay *policylife.Replay) {
 	p := PaletteFor(w)
 	line := func(mark string, s *policylife.Shift, detail string) {
-		_, _ = fmt.Fprintf(w, "%s %s: %s on %s, %d calls (such as %s): %s\n", mark, Printable(s.Caller), Printable(s.Tool),
-			Printable(s.Upstream), s.Calls, Printable(s.Example), Printable(detail))
+		_, _ = fmt.Fprintf(
+			w,
+			"%s %s: %s on %s, %d calls (such as %s): %s\n",
+			mark,
+			Printable(s.Caller),
+			Printable(s.Tool),
+			Printable(s.Upstream),
+			s.Calls,
+			Printable(s.Example),
+			Printable(detail),
+		)
 	}
 	for _, s := range replay.Loses {
 		line(p.Bad("loses"), s, s.Reason)
@@ -250,7 +262,8 @@ func policyLearnCommand() *cobra.Command {
 			return blind(runLearn(c, args, policylife.By(by), form))
 		},
 	}
-	command.Flags().StringVar(&by, "by", string(policylife.ByCaller), "give to each caller what it did, or to each role: caller or role")
+	command.Flags().
+		StringVar(&by, "by", string(policylife.ByCaller), "give to each caller what it did, or to each role: caller or role")
 	command.Flags().StringVarP(&output, "output", "o", "text", "text (Cedar), json or yaml")
 	return command
 }
@@ -265,7 +278,11 @@ func runLearn(c *cobra.Command, files []string, by policylife.By, form Format) e
 		return errors.New("there is no allowed tools/call in what was given")
 	}
 	if learner.Unread > 0 {
-		_, _ = fmt.Fprintf(c.ErrOrStderr(), "Warning: %d calls had scripts that could not be read: no policy is made for them\n", learner.Unread)
+		_, _ = fmt.Fprintf(
+			c.ErrOrStderr(),
+			"Warning: %d calls had scripts that could not be read: no policy is made for them\n",
+			learner.Unread,
+		)
 	}
 	if form != FormatText {
 		return WriteDocument(c.OutOrStdout(), form, map[string]any{"policies": policies, "sessionPolicies": sessions})

@@ -30,7 +30,11 @@ func ToolsCommand() *cobra.Command {
 	command.AddCommand(
 		toolsCommand("pull", "Write the server's tools as tools.json, for the validation of policies", pullTools),
 		toolsCommand("pin", "Write hashes of the server's tools as tools.lock, for authorization.toolDrift", pinTools),
-		toolsCommand("diff", "Tell how the server's tools differ from tools.lock; the exit code is 1 where they do", diffTools),
+		toolsCommand(
+			"diff",
+			"Tell how the server's tools differ from tools.lock; the exit code is 1 where they do",
+			diffTools,
+		),
 	)
 	return command
 }
@@ -49,8 +53,18 @@ func toolsCommand(use, short string, run func(*cobra.Command, *toolsRequest, []j
 	}
 	flags := command.Flags()
 	flags.StringVar(&r.config, "config", "", "the auth-config: a directory, or a file with its ConfigMap")
-	flags.StringVar(&r.token, "token", "", "file with a caller's token, - for standard input: the server is asked as this caller")
-	flags.StringVar(&r.credential, "exchange-credential", "", "what authenticates at the identity provider, for identity.oidc.exchange")
+	flags.StringVar(
+		&r.token,
+		"token",
+		"",
+		"file with a caller's token, - for standard input: the server is asked as this caller",
+	)
+	flags.StringVar(
+		&r.credential,
+		"exchange-credential",
+		"",
+		"what authenticates at the identity provider, for identity.oidc.exchange",
+	)
 	flags.StringVar(&r.upstream, "upstream", "", "the upstream; default the first")
 	flags.StringVar(&r.from, "from", "", "file with a saved tools/list result, in place of asking the server")
 	if use == "diff" {

@@ -192,7 +192,10 @@ func (s *Store) changesRendered(old, next *authconfig.Config) error {
 	case before.ServiceAccount != after.ServiceAccount:
 		return fmt.Errorf(sentence, "identity.serviceAccount")
 	case !reflect.DeepEqual(before.Exchange, after.Exchange):
-		return fmt.Errorf(sentence, "identity.oidc.exchange, where it says which credential is mounted and to whom it goes,")
+		return fmt.Errorf(
+			sentence,
+			"identity.oidc.exchange, where it says which credential is mounted and to whom it goes,",
+		)
 	case before.DenySTS != after.DenySTS && s.options.Intercepts:
 		return fmt.Errorf(sentence, "egress.denySTS")
 	case s.options.Intercepts && !slices.Equal(before.Hosts, after.Hosts):

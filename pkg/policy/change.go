@@ -147,7 +147,8 @@ func (t *trial) subject() (principal, action, resource string) {
 	principal = "principal == " + t.request.Principal.entity.UID.String()
 	action = "action == " + t.target.action.UID.String()
 	if t.request.Action == CallTool { // the action names the tool
-		return principal, action, "resource in " + types.NewEntityUID(typeServer, types.String(t.request.Server)).String()
+		return principal, action, "resource in " + types.NewEntityUID(typeServer, types.String(t.request.Server)).
+			String()
 	}
 	return principal, action, "resource == " + t.target.resource.UID.String()
 }
@@ -161,8 +162,10 @@ func (t *trial) grant() string {
 		for i, name := range script.Actions {
 			actions[i] = types.String(name)
 		}
-		text += fmt.Sprintf("\nwhen { context has aws && context.aws.complete && %s.containsAll(context.aws.actions) }",
-			types.NewSet(actions...).MarshalCedar())
+		text += fmt.Sprintf(
+			"\nwhen { context has aws && context.aws.complete && %s.containsAll(context.aws.actions) }",
+			types.NewSet(actions...).MarshalCedar(),
+		)
 	}
 	return text + ";"
 }

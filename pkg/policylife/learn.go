@@ -48,7 +48,8 @@ func NewLearner(by By) *Learner {
 // Add takes a record.
 func (l *Learner) Add(line []byte) {
 	var record Record
-	if json.Unmarshal(line, &record) != nil || record.Method != methodCall || record.Tool == "" || record.Decision != "allow" {
+	if json.Unmarshal(line, &record) != nil || record.Method != methodCall || record.Tool == "" ||
+		record.Decision != "allow" {
 		return
 	}
 	subject := record.Caller
@@ -123,7 +124,14 @@ func (l *Learner) write(b *strings.Builder, at holder, action, condition string)
 		principal = "principal == " + types.NewEntityUID(kind, types.String(at.subject)).String()
 	}
 	server := types.NewEntityUID("MCP::Server", types.String(at.upstream)).String()
-	text := fmt.Sprintf("permit (\n  %s,\n  %s,\n  resource in %s\n)\n%s%s", principal, action, server, role, condition)
+	text := fmt.Sprintf(
+		"permit (\n  %s,\n  %s,\n  resource in %s\n)\n%s%s",
+		principal,
+		action,
+		server,
+		role,
+		condition,
+	)
 	b.WriteString(strings.TrimRight(text, "\n") + ";\n\n")
 }
 

@@ -111,7 +111,8 @@ func NewReplayer(config *compile.Compiled, callers Callers) *Replayer {
 // Add takes a record.
 func (r *Replayer) Add(line []byte) {
 	var record Record
-	if json.Unmarshal(line, &record) != nil || record.Method != methodCall || record.Tool == "" || record.Caller == "" {
+	if json.Unmarshal(line, &record) != nil || record.Method != methodCall || record.Tool == "" ||
+		record.Caller == "" {
 		return
 	}
 	if record.Decision != "allow" && record.Decision != "deny" {

@@ -75,8 +75,19 @@ func (v visibility) ShowWholeTool(name string, tool []byte) bool {
 	}
 	v.server.options.Metrics.ToolDrifted(v.upstream.Name, string(drift))
 	if news {
-		slog.Warn("a tool is not as it was pinned", "upstream", v.upstream.Name, "tool", name[:min(len(name), maxLoggedName)], "drift", string(drift),
-			"hash", hash, "hidden", authorizer.HidesDrift())
+		slog.Warn(
+			"a tool is not as it was pinned",
+			"upstream",
+			v.upstream.Name,
+			"tool",
+			name[:min(len(name), maxLoggedName)],
+			"drift",
+			string(drift),
+			"hash",
+			hash,
+			"hidden",
+			authorizer.HidesDrift(),
+		)
 	}
 	return !authorizer.HidesDrift()
 }

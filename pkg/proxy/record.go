@@ -57,7 +57,14 @@ func (c *call) record() {
 	c.outcome.recorded = true
 	took := time.Since(c.started)
 	c.beginSpan()
-	c.server.options.Metrics.RequestedIn(c.span.SampledTraceID(), c.upstream.Name, c.label(), c.outcome.status, took, c.isStream())
+	c.server.options.Metrics.RequestedIn(
+		c.span.SampledTraceID(),
+		c.upstream.Name,
+		c.label(),
+		c.outcome.status,
+		took,
+		c.isStream(),
+	)
 	record := audit.Record{
 		Time: c.started, RequestID: c.requestID(),
 		TraceID: c.traceID(), Upstream: c.upstream.Name, HTTPMethod: c.r.Method, Status: c.outcome.status,

@@ -65,7 +65,9 @@ func List(ctx context.Context, r Request) ([]jsontext.Value, error) {
 	}
 	metrics := telemetry.NewMetrics()
 	configs := liveconfig.NewStore(liveconfig.Options{
-		RootsFile: os.Getenv("AWS_CA_BUNDLE"), ServiceAccountToken: tokenFile, ExchangeCredential: r.ExchangeCredential,
+		RootsFile: os.Getenv(
+			"AWS_CA_BUNDLE",
+		), ServiceAccountToken: tokenFile, ExchangeCredential: r.ExchangeCredential,
 		Observer: metrics, ExchangeObserver: metrics,
 	})
 	if err := configs.Load(withoutPolicies(r.Files)); err != nil {

@@ -42,7 +42,10 @@ func NewMeter(ctx context.Context, metrics *Metrics) (*Meter, error) {
 	reader := sdkmetric.NewPeriodicReader(
 		exporter, sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(metrics.registry))),
 	)
-	return newMeter(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(described)), metrics)
+	return newMeter(
+		sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(described)),
+		metrics,
+	)
 }
 
 func newMetricExporter(ctx context.Context) (sdkmetric.Exporter, error) {

@@ -52,7 +52,9 @@ func (t *Tracer) Serve(ctx context.Context, a *Arrival) (context.Context, Span) 
 	inHeader := t.propagator.Extract(ctx, propagation.HeaderCarrier(a.Incoming))
 	inMeta := t.propagator.Extract(ctx, propagation.MapCarrier(a.Meta))
 	options := []trace.SpanStartOption{
-		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(a.Started), trace.WithAttributes(a.attributes()...),
+		trace.WithSpanKind(
+			trace.SpanKindServer,
+		), trace.WithTimestamp(a.Started), trace.WithAttributes(a.attributes()...),
 	}
 	parent := inMeta
 	if !trace.SpanContextFromContext(inMeta).IsValid() {
@@ -85,7 +87,11 @@ func (a *Arrival) attributes() []attribute.KeyValue {
 		attribute.String("network.transport", "tcp"), attribute.String("network.protocol.name", "http"),
 	}
 	if a.Method == "" {
-		return append(attributes, attribute.String("http.request.method", a.HTTPMethod), attribute.String("url.path", a.Path))
+		return append(
+			attributes,
+			attribute.String("http.request.method", a.HTTPMethod),
+			attribute.String("url.path", a.Path),
+		)
 	}
 	return append(attributes, a.mcpAttributes(a.Prompt, a.ResourceURI)...)
 }

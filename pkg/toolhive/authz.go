@@ -100,7 +100,9 @@ func (c *conversion) translate(config map[string]any) ([]string, error) {
 	forbids := slices.ContainsFunc(list, func(one any) bool { return isForbid(text(one)) })
 	if entities := strings.TrimSpace(text(config["entities_json"])); entities != "" && entities != "[]" {
 		if forbids {
-			return nil, errors.New("entities_json stands beside a forbid, which may need it: write entities.json by hand")
+			return nil, errors.New(
+				"entities_json stands beside a forbid, which may need it: write entities.json by hand",
+			)
 		}
 		c.leave("entities_json: write its groups into the key entities.json by hand, see docs/policies.md")
 	}
@@ -119,7 +121,11 @@ func (c *conversion) translate(config map[string]any) ([]string, error) {
 		case errors.Is(err, errDead):
 			c.leave("policy %d is left out: %v", i+1, err)
 		case err != nil && isForbid(written):
-			return nil, fmt.Errorf("policy %d is a forbid and cannot be carried over, and without it more would be allowed: %w", i+1, err)
+			return nil, fmt.Errorf(
+				"policy %d is a forbid and cannot be carried over, and without it more would be allowed: %w",
+				i+1,
+				err,
+			)
 		case err != nil:
 			c.leave("policy %d is left out, so less is allowed: %v", i+1, err)
 		default:
@@ -130,10 +136,16 @@ func (c *conversion) translate(config map[string]any) ([]string, error) {
 		return nil, errors.New("none of the policies can be carried over; without any every tool would be allowed")
 	}
 	if claim := c.groupClaim(config); t.namesGroups && claim != "" && claim != c.roleClaim() {
-		return nil, fmt.Errorf("groups of policies are the claim %q there, and awsSts.roleClaim, %q, here", claim, c.roleClaim())
+		return nil, fmt.Errorf(
+			"groups of policies are the claim %q there, and awsSts.roleClaim, %q, here",
+			claim,
+			c.roleClaim(),
+		)
 	}
-	c.leave("policies: where a claim or an argument that a policy reads is missing, a permit does not apply and a forbid does; " +
-		"ToolHive denies the request whatever else permits it")
+	c.leave(
+		"policies: where a claim or an argument that a policy reads is missing, a permit does not apply and a forbid does; " +
+			"ToolHive denies the request whatever else permits it",
+	)
 	return texts, nil
 }
 
@@ -160,10 +172,16 @@ func (c *conversion) toolFilter(havePolicies bool) ([]string, error) {
 	}
 	spec := object(found["spec"])
 	if spec["toolsOverride"] != nil && (havePolicies || spec["toolsFilter"] != nil) {
-		return nil, fmt.Errorf("MCPToolConfig %s: toolsOverride gives tools other names, which policies and the filter may mean", name)
+		return nil, fmt.Errorf(
+			"MCPToolConfig %s: toolsOverride gives tools other names, which policies and the filter may mean",
+			name,
+		)
 	}
 	if spec["toolsOverride"] != nil {
-		c.leave("MCPToolConfig %s: toolsOverride: tools keep the names and descriptions that the server gives them", name)
+		c.leave(
+			"MCPToolConfig %s: toolsOverride: tools keep the names and descriptions that the server gives them",
+			name,
+		)
 	}
 	list, _ := spec["toolsFilter"].([]any)
 	if len(list) == 0 {
@@ -172,7 +190,11 @@ func (c *conversion) toolFilter(havePolicies bool) ([]string, error) {
 	var actions []string
 	for _, tool := range list {
 		if policy.IsReservedTool(text(tool)) {
-			return nil, fmt.Errorf("MCPToolConfig %s: the tool %q bears the name of a built-in action", name, text(tool))
+			return nil, fmt.Errorf(
+				"MCPToolConfig %s: the tool %q bears the name of a built-in action",
+				name,
+				text(tool),
+			)
 		}
 		actions = append(actions, fmt.Sprintf("MCP::Action::%q", text(tool)))
 	}

@@ -189,7 +189,10 @@ func (t *translator) entity(e map[string]any) (map[string]any, error) {
 	case kind == "MCP":
 		return entity("MCP::Server", t.server), nil
 	case kind == "Resource":
-		return nil, fmt.Errorf("the entity Resource::%q: ToolHive writes _ for many characters of a URI, which cannot be undone", id)
+		return nil, fmt.Errorf(
+			"the entity Resource::%q: ToolHive writes _ for many characters of a URI, which cannot be undone",
+			id,
+		)
 	}
 	return nil, fmt.Errorf("%s::%q has no counterpart", kind, id)
 }
@@ -426,8 +429,13 @@ func (t *translator) comparison(operator string, sides map[string]any) (any, boo
 	}
 	if wanted, isHint := safest[name]; kind == "own" && isHint {
 		// ToolHive denies where the server declares no hint; ours is then the default.
-		if value, isBool := object(right)["Value"].(bool); operator != "==" || !isBool || (value == wanted) != t.permits {
-			return nil, true, fmt.Errorf("%s %s ... differs where the server declares no hint", pathOf(access), operator)
+		if value, isBool := object(right)["Value"].(bool); operator != "==" || !isBool ||
+			(value == wanted) != t.permits {
+			return nil, true, fmt.Errorf(
+				"%s %s ... differs where the server declares no hint",
+				pathOf(access),
+				operator,
+			)
 		}
 	}
 	switch kind {

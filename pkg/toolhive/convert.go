@@ -193,7 +193,13 @@ func (c *conversion) identity() (map[string]any, error) {
 		if kind := text(spec["type"]); kind != "inline" {
 			return nil, fmt.Errorf("MCPOIDCConfig %s: type %q has no counterpart: name an issuer", name, kind)
 		}
-		inline, audience, resource = object(spec["inline"]), text(reference["audience"]), text(reference["resourceUrl"])
+		inline, audience, resource = object(
+			spec["inline"],
+		), text(
+			reference["audience"],
+		), text(
+			reference["resourceUrl"],
+		)
 		scopes = reference["scopes"]
 	case old != nil:
 		if kind := text(old["type"]); kind != "inline" {
@@ -202,8 +208,10 @@ func (c *conversion) identity() (map[string]any, error) {
 		inline, resource = object(old["inline"]), text(old["resourceUrl"])
 		audience, scopes = text(inline["audience"]), inline["scopes"]
 	default:
-		return nil, errors.New("spec has no oidcConfigRef: ToolHive would take requests of anybody; Countersign needs an " +
-			"issuer and an audience")
+		return nil, errors.New(
+			"spec has no oidcConfigRef: ToolHive would take requests of anybody; Countersign needs an " +
+				"issuer and an audience",
+		)
 	}
 	oidc := map[string]any{"issuer": text(inline["issuer"]), "audience": audience}
 	if url := firstText(inline, "jwksUrl", "jwksURL"); url != "" {
@@ -245,11 +253,18 @@ func (c *conversion) awsSTS() (map[string]any, error) {
 	}
 	found := c.find("MCPExternalAuthConfig", name)
 	if found == nil {
-		return nil, fmt.Errorf("spec.externalAuthConfigRef: the MCPExternalAuthConfig %q is not in what was given", name)
+		return nil, fmt.Errorf(
+			"spec.externalAuthConfigRef: the MCPExternalAuthConfig %q is not in what was given",
+			name,
+		)
 	}
 	spec := object(found["spec"])
 	if kind := text(spec["type"]); kind != "awsSts" {
-		return nil, fmt.Errorf("MCPExternalAuthConfig %s: type %q has no counterpart; see docs/identity.md for exchanges", name, kind)
+		return nil, fmt.Errorf(
+			"MCPExternalAuthConfig %s: type %q has no counterpart; see docs/identity.md for exchanges",
+			name,
+			kind,
+		)
 	}
 	sts := maps.Clone(object(spec["awsSts"]))
 	if _, there := sts["subjectProviderName"]; there {
@@ -258,11 +273,16 @@ func (c *conversion) awsSTS() (map[string]any, error) {
 	}
 	mappings, _ := sts["roleMappings"].([]any)
 	if slices.ContainsFunc(mappings, func(m any) bool { return text(object(m)["claim"]) != "" }) {
-		c.leave("roleMappings with a claim: ToolHive passes over a role claim that is no list of texts; here such a caller gets " +
-			"403, unless awsSts.onUnusableClaim is fallback")
+		c.leave(
+			"roleMappings with a claim: ToolHive passes over a role claim that is no list of texts; here such a caller gets " +
+				"403, unless awsSts.onUnusableClaim is fallback",
+		)
 	}
 	if strings.Contains(text(sts["roleClaim"]), ".") {
-		c.leave("awsSts.roleClaim %q: a dot leads into a nested claim here, where no claim has the whole name", text(sts["roleClaim"]))
+		c.leave(
+			"awsSts.roleClaim %q: a dot leads into a nested claim here, where no claim has the whole name",
+			text(sts["roleClaim"]),
+		)
 	}
 	return sts, nil
 }
@@ -287,9 +307,15 @@ func (c *conversion) others() {
 		}
 	}
 	if text(c.spec["transport"]) == "sse" {
-		c.leave("spec.transport sse: the HTTP+SSE transport of 2024-11-05 is not supported; clients use streamable HTTP")
+		c.leave(
+			"spec.transport sse: the HTTP+SSE transport of 2024-11-05 is not supported; clients use streamable HTTP",
+		)
 	}
-	c.leave("annotate the agents' Pods with %s: %s; their MCP URL is the upstream's own", inject.AnnotationAuthConfig, c.proxy.name)
+	c.leave(
+		"annotate the agents' Pods with %s: %s; their MCP URL is the upstream's own",
+		inject.AnnotationAuthConfig,
+		c.proxy.name,
+	)
 }
 
 // YAML writes the ConfigMap, with what was left out as a comment before it.
