@@ -91,8 +91,8 @@ func PrivateFile(admin string) (string, error) {
 	}
 	dir = filepath.Join(dir, "countersign-"+strconv.Itoa(os.Getuid()))
 	const private = 0o700
-	if err := os.Mkdir(dir, private); err != nil &&
-		!errors.Is(err, fs.ErrExist) { //nolint:gosec // the user's own variable
+	err = os.Mkdir(dir, private) //nolint:gosec // the user's own variable
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	// Where others may write, somebody else could have made it.
