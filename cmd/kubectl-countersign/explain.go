@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/countersign-io/countersign/pkg/commands"
 	"github.com/countersign-io/countersign/pkg/configmap"
 	"github.com/countersign-io/countersign/pkg/explain"
-	"github.com/countersign-io/countersign/pkg/identity"
 )
 
 type explainOptions struct{ token, user, tool, arguments, upstream, output string }
@@ -54,8 +52,10 @@ func runExplain(c *cobra.Command, kube *kubeFlags, name string, o *explainOption
 	}
 	question := &adminport.WhatIf{Tool: o.tool, Upstream: o.upstream}
 	var err error
-	if question.Token, err = readToken(c.InOrStdin(), o.token); err != nil {
-		return fmt.Errorf("--token: %w", err)
+	if o.token != "" {
+		if question.Token, err = explain.ReadToken(c.InOrStdin(), o.token); err != nil {
+			return fmt.Errorf("--token: %w", err)
+		}
 	}
 	if question.Claims, err = readClaims(o.user); err != nil {
 		return fmt.Errorf("--user: %w", err)
@@ -102,23 +102,6 @@ func runExplain(c *cobra.Command, kube *kubeFlags, name string, o *explainOption
 		return &commands.ExitError{Code: code}
 	}
 	return err
-}
-
-func readToken(stdin io.Reader, file string) (string, error) {
-	if file == "" {
-		return "", nil
-	}
-	source := stdin
-	if file != "-" {
-		f, err := os.Open(file) //nolint:gosec // the user names the file
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = f.Close() }()
-		source = f
-	}
-	text, err := io.ReadAll(io.LimitReader(source, identity.MaxTokenBytes+2))
-	return strings.TrimSpace(string(text)), err
 }
 
 func readClaims(written string) (jsontext.Value, error) {

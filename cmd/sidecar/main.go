@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,7 +23,6 @@ import (
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/explain"
-	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/intercept"
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/logging"
@@ -304,8 +301,8 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 	}
 	var token string
 	if o.tokenFile != "" {
-		if token, err = readToken(c.InOrStdin(), o.tokenFile); err != nil {
-			return nil, err
+		if token, err = explain.ReadToken(c.InOrStdin(), o.tokenFile); err != nil {
+			return nil, fmt.Errorf("--token: %w", err)
 		}
 	}
 	arguments, err := explain.Arguments(config, o.upstream, o.tool, o.arguments)
@@ -331,23 +328,6 @@ func runExplain(c *cobra.Command, o *explainOptions) (*explain.Answer, error) {
 		return answer, answer.WriteJSON(c.OutOrStdout())
 	}
 	return answer, answer.WriteText(c.OutOrStdout())
-}
-
-func readToken(stdin io.Reader, file string) (string, error) {
-	source := stdin
-	if file != "-" {
-		f, err := os.Open(file) //nolint:gosec // the user names the file
-		if err != nil {
-			return "", fmt.Errorf("--token: %w", err)
-		}
-		defer func() { _ = f.Close() }()
-		source = f
-	}
-	text, err := io.ReadAll(io.LimitReader(source, identity.MaxTokenBytes+2))
-	if err != nil {
-		return "", fmt.Errorf("--token: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }
 
 func must(err error) {

@@ -137,16 +137,6 @@ func (t *Tracer) Stage(ctx context.Context, name string, begin, end time.Time, f
 	span.End(trace.WithTimestamp(end))
 }
 
-// Carrier is the trace context of ctx as params._meta has it.
-func (t *Tracer) Carrier(ctx context.Context) map[string]string {
-	if t == nil {
-		return nil
-	}
-	carrier := propagation.MapCarrier{}
-	t.propagator.Inject(ctx, carrier)
-	return carrier
-}
-
 // Finish ends the SERVER span.
 func (s Span) Finish(o *Outcome) {
 	if s.span == nil {
