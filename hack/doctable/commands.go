@@ -1,0 +1,84 @@
+package doctable
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// CommandLines finds what the documentation runs of a program, in the README, in the
+// change log and in the pages of docs/: the arguments of each command line that
+// stands in code. The program is a regular expression.
+func CommandLines(program string) (lines []CommandLine, err error) {
+	root, err := root()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		return nil, err
+	}
+	command := regexp.MustCompile(`(?:^\s*|&& |; |\| |` + "`" + `)(?:bin/)?(?:` + program + ") ([a-z][^`#|>&]*)")
+	for _, page := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md")) {
+		text, err := os.ReadFile(page) //nolint:gosec // Pages of this repository.
+		if err != nil {
+			return nil, fmt.Errorf("read the documentation: %w", err)
+		}
+		for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
+			for _, code := range codeOf(line) {
+				for _, found := range command.FindAllStringSubmatch(code, -1) {
+					lines = append(lines, CommandLine{filepath.Base(page), found[1]})
+				}
+			}
+		}
+	}
+	return lines, nil
+}
+
+var inTicks = regexp.MustCompile("`[^`]*`")
+
+// codeOf is what stands in code: prose names commands in ticks, a block stands
+// behind four spaces.
+func codeOf(line string) []string {
+	if strings.HasPrefix(line, "    ") {
+		return []string{line}
+	}
+	return inTicks.FindAllString(line, -1)
+}
+
+// CommandLine is what follows a program's name on a page.
+type CommandLine struct{ Page, Arguments string }
+
+// Check says what of a command line the program does not have: a command or a flag.
+// Words in capitals and brackets stand for values.
+func (l CommandLine) Check(root *cobra.Command) error {
+	words := strings.Fields(strings.NewReplacer("'", "", `"`, "", "[", "", "]", "").Replace(l.Arguments))
+	root.InitDefaultCompletionCmd()
+	command, rest, err := root.Find(words)
+	if err != nil || command == nil || !command.Runnable() && len(rest) > 0 {
+		return fmt.Errorf("%s: %s %s: %w", l.Page, root.Name(), l.Arguments, err)
+	}
+	command.InitDefaultHelpFlag()
+	for _, word := range rest {
+		name, _, _ := strings.Cut(word, "=")
+		if !hasFlag(command, name) {
+			return fmt.Errorf("%s: %s %s: there is no flag %s", l.Page, root.Name(), l.Arguments, name)
+		}
+	}
+	return nil
+}
+
+// hasFlag reports whether a word is no flag at all or one of the command's.
+func hasFlag(command *cobra.Command, word string) bool {
+	switch {
+	case strings.HasPrefix(word, "--") && len(word) > 2:
+		return command.Flags().Lookup(word[2:]) != nil || command.InheritedFlags().Lookup(word[2:]) != nil
+	case len(word) == 2 && word[0] == '-' && word[1] != '-':
+		return command.Flags().ShorthandLookup(word[1:]) != nil || command.InheritedFlags().ShorthandLookup(word[1:]) != nil
+	}
+	return true
+}
