@@ -104,6 +104,17 @@ func setUp(ctx context.Context, config *rest.Config) (err error) {
 	}
 	ca, err := viaService(ctx, "GET", "/ca.pem", nil)
 	standinCA = string(ca)
+	return errors.Join(err, untilAdmissionAnswers(ctx))
+}
+
+// untilAdmissionAnswers waits until the API server has the CA of a webhook that was
+// just installed: it keeps the configurations for a second or two.
+func untilAdmissionAnswers(ctx context.Context) (err error) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+		if _, err = kubectl(ctx, authConfig("default", "first", accountConfig, ""), "apply", "--dry-run=server", "-f", "-"); err == nil {
+			return nil
+		}
+	}
 	return err
 }
 
