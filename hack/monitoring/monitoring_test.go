@@ -3,12 +3,12 @@
 package monitoring
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -16,17 +16,16 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
-	"github.com/prometheus/prometheus/rules"
 
 	"github.com/countersign-io/countersign/e2e/standin"
 )
 
 const (
 	rulesFile     = "../../manifests/chart/files/rules.yaml"
+	testsFile     = "rules_test.yaml"
 	dashboardFile = "../../manifests/chart/files/dashboard.json"
 	runbooks      = "../../docs/runbooks.md"
 )
@@ -45,100 +44,49 @@ func load(t *testing.T, series string) *promqltest.LazyLoader {
 	return loader
 }
 
-// firing are the alerts that fire at some time of the first forty minutes.
-func firing(t *testing.T, series string) map[string]bool {
-	t.Helper()
-	loader := load(t, series)
-	manager := rules.NewManager(&rules.ManagerOptions{
-		QueryFunc: rules.EngineQueryFunc(loader.QueryEngine(), loader.Storage()), AppendableV2: loader.Storage(),
-		Context: context.Background(), Logger: promslog.NewNopLogger(), Parser: newParser(),
-		NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
-	})
-	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, rulesFile)
-	if len(errs) > 0 {
-		t.Fatal(errs)
-	}
-	fired := map[string]bool{}
-	for minute := range 40 {
-		at := time.Unix(0, 0).UTC().Add(time.Duration(minute) * time.Minute)
-		loader.WithSamplesTill(at, func(err error) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, group := range groups {
-				group.Eval(loader.Context(), at)
-				for _, rule := range group.Rules() {
-					alerting, ok := rule.(*rules.AlertingRule)
-					if !ok {
-						continue
-					}
-					if err := alerting.LastError(); err != nil {
-						t.Fatalf("%s: %v", rule.Name(), err)
-					}
-					for _, alert := range alerting.ActiveAlerts() {
-						if alert.State == rules.StateFiring {
-							fired[rule.Name()] = true
-						}
-					}
-				}
-			}
-		})
-	}
-	return fired
-}
-
-const of = `namespace="agents",pod="a"`
-
 func TestEachAlertFiresWhenItShouldAndNotOtherwise(t *testing.T) {
-	for name, c := range map[string]struct{ sick, well string }{
-		"CountersignConfigRefused": {
-			`countersign_config_last_reload_successful{` + of + `} 0x40`, `countersign_config_last_reload_successful{` + of + `} 1x20 0 0 1x20`},
-		"CountersignExchangeFailing": {
-			`countersign_sts_exchanges_total{` + of + `,result="success"} 0+8x40` + "\n" + `countersign_sts_exchanges_total{` + of + `,result="access_denied"} 0+2x40`,
-			`countersign_sts_exchanges_total{` + of + `,result="success"} 0+100x40` + "\n" + `countersign_sts_exchanges_total{` + of + `,result="access_denied"} 0+2x40`},
-		"CountersignTokenExchangeFailing": {
-			`countersign_token_exchanges_total{` + of + `,result="success"} 0+8x40` + "\n" + `countersign_token_exchanges_total{` + of + `,result="misconfigured"} 0+2x40`,
-			`countersign_token_exchanges_total{` + of + `,result="success"} 0+8x40` + "\n" + `countersign_token_exchanges_total{` + of + `,result="invalid_grant"} 0+2x40`},
-		"CountersignIssuerUnavailable": {
-			`countersign_authentications_total{` + of + `,result="unavailable"} 0+1x40`, `countersign_authentications_total{` + of + `,result="token"} 0+9x40`},
-		"CountersignUpstreamErrors": {
-			`countersign_requests_total{` + of + `,upstream="aws",code="200"} 0+10x40` + "\n" + `countersign_requests_total{` + of + `,upstream="aws",code="502"} 0+1x40`,
-			`countersign_requests_total{` + of + `,upstream="aws",code="200"} 0+100x40` + "\n" + `countersign_requests_total{` + of + `,upstream="aws",code="403"} 0+90x40`},
-		"CountersignOverload": {
-			`countersign_overload_total{` + of + `,what="requests"} 0+1x40`, `countersign_overload_total{` + of + `,what="requests"} 0x10 5x30`},
-		"CountersignScriptDidMore": {
-			`countersign_script_unseen_calls_total{` + of + `,upstream="aws"} 0x5 1x35`, `countersign_script_unseen_calls_total{` + of + `,upstream="aws"} 3x40`},
-		"CountersignToolDrift": {
-			`countersign_tool_drift_total{` + of + `,upstream="aws",drift="changed"} 0x5 1x35`, `countersign_tool_drift_total{` + of + `,upstream="aws",drift="changed"} 3x40`},
-		"CountersignDenials": {
-			`countersign_decisions_total{` + of + `,decision="allow"} 0+1x40` + "\n" + `countersign_decisions_total{` + of + `,decision="deny"} 0+2x40`,
-			`countersign_decisions_total{` + of + `,decision="allow"} 0+3x40` + "\n" + `countersign_decisions_total{` + of + `,decision="deny"} 0+2x40`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if fired := firing(t, "  "+strings.ReplaceAll(c.sick, "\n", "\n  ")+"\n"); len(fired) != 1 || !fired[name] {
-				t.Errorf("%v fire", fired)
+	promtool := os.Getenv("PROMTOOL")
+	if promtool == "" {
+		t.Fatal("PROMTOOL must name promtool; `make monitoring` builds it")
+	}
+	output, err := exec.CommandContext(t.Context(), promtool, "test", "rules", testsFile).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, output)
+	}
+	tests, err := os.ReadFile(testsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range alerts(t) {
+		for _, name := range []string{rule.Alert + " should fire", rule.Alert + " should not fire"} {
+			if !strings.Contains(string(tests), "- name: "+name+"\n") {
+				t.Errorf("there is no test %q in %s", name, testsFile)
 			}
-			if fired := firing(t, "  "+strings.ReplaceAll(c.well, "\n", "\n  ")+"\n"); fired[name] {
-				t.Error("it fires where all is well")
-			}
-		})
+		}
 	}
 }
 
-func TestEveryAlertHasItsRunbook(t *testing.T) {
+func alerts(t *testing.T) (all []rulefmt.Rule) {
+	t.Helper()
 	groups, errs := rulefmt.ParseFile(rulesFile, false, model.UTF8Validation, newParser(), promslog.NewNopLogger())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
+	for _, group := range groups.Groups {
+		all = append(all, group.Rules...)
+	}
+	return all
+}
+
+func TestEveryAlertHasItsRunbook(t *testing.T) {
 	text, err := os.ReadFile(runbooks)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, group := range groups.Groups {
-		for _, rule := range group.Rules {
-			if !strings.Contains(string(text), "\n## "+rule.Alert+"\n") || !strings.HasSuffix(rule.Annotations["runbook_url"], "#"+strings.ToLower(rule.Alert)) {
-				t.Errorf("%s has no runbook", rule.Alert)
-			}
+	for _, rule := range alerts(t) {
+		if !strings.Contains(string(text), "\n## "+rule.Alert+"\n") ||
+			!strings.HasSuffix(rule.Annotations["runbook_url"], "#"+strings.ToLower(rule.Alert)) {
+			t.Errorf("%s has no runbook", rule.Alert)
 		}
 	}
 }
