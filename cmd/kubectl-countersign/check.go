@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -19,7 +20,7 @@ import (
 type checkOptions struct {
 	pre                               bool
 	config, token, credential, output string
-	allNamespaces                     bool
+	allNamespaces, aws                bool
 }
 
 func checkCommand(kube *kubeFlags) *cobra.Command {
@@ -53,6 +54,12 @@ func checkCommand(kube *kubeFlags) *cobra.Command {
 		"",
 		"what authenticates at the identity provider, for identity.oidc.exchange",
 	)
+	flags.BoolVar(
+		&o.aws,
+		"aws",
+		true,
+		"look at the roles' trust policies in IAM with your AWS credentials where there are some (environment, profile); it only reads",
+	)
 	outputFlag(command, &o.output, false)
 	return command
 }
@@ -69,11 +76,17 @@ func runCheck(c *cobra.Command, kube *kubeFlags, o *checkOptions) error {
 		}
 		token = strings.TrimSpace(string(text))
 	}
+	var credentials *aws.Config
+	if o.aws {
+		if config, err := check.AWSCredentials(c.Context()); err == nil {
+			credentials = &config
+		}
+	}
 	report := &check.Report{}
 	if o.output == "" {
 		report.Tell = newFactWriter(c.OutOrStdout()).write
 	}
-	if err := look(c, kube, o, token, report); err != nil {
+	if err := look(c, kube, o, check.ConfigRequest{Token: token, ExchangeCredential: o.credential, AWS: credentials}, report); err != nil {
 		return err
 	}
 	if o.output != "" {
@@ -90,7 +103,7 @@ func runCheck(c *cobra.Command, kube *kubeFlags, o *checkOptions) error {
 	return nil
 }
 
-func look(c *cobra.Command, kube *kubeFlags, o *checkOptions, token string, report *check.Report) error {
+func look(c *cobra.Command, kube *kubeFlags, o *checkOptions, q check.ConfigRequest, report *check.Report) error {
 	if o.config != "" {
 		files, config, err := commands.ReadConfig(o.config)
 		if err != nil {
@@ -98,9 +111,8 @@ func look(c *cobra.Command, kube *kubeFlags, o *checkOptions, token string, repo
 			report.Fail("auth-config", err.Error(), "mend it: docs/auth-config.md has every field")
 			return nil
 		}
-		check.Config(c.Context(), check.ConfigRequest{
-			Name: o.config, Files: files, Compiled: config, Token: token, ExchangeCredential: o.credential,
-		}, report)
+		q.Name, q.Files, q.Compiled = o.config, files, config
+		check.Config(c.Context(), q, report)
 		return nil
 	}
 	client, err := kube.connect()
@@ -126,6 +138,8 @@ func look(c *cobra.Command, kube *kubeFlags, o *checkOptions, token string, repo
 			namespaces = append(namespaces, list.Items[i].Name)
 		}
 	}
+	// Who may not read it still learns the rest.
+	q.Issuer, _ = client.Issuer(c.Context())
 	for _, namespace := range namespaces {
 		configs := check.Namespace(c.Context(), client, namespace, report)
 		for _, name := range slices.Sorted(maps.Keys(configs)) {
@@ -134,9 +148,8 @@ func look(c *cobra.Command, kube *kubeFlags, o *checkOptions, token string, repo
 				report.Unknown("auth-config "+name, err)
 				continue
 			}
-			check.Config(c.Context(), check.ConfigRequest{
-				Name: name, Files: cm.Data, Compiled: configs[name], Token: token, ExchangeCredential: o.credential,
-			}, report)
+			q.Name, q.Files, q.Compiled = name, cm.Data, configs[name]
+			check.Config(c.Context(), q, report)
 		}
 	}
 	return nil

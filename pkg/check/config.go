@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -39,6 +40,10 @@ type ConfigRequest struct {
 	Token string
 	// ExchangeCredential is the file for identity.oidc.exchange.
 	ExchangeCredential string
+	// AWS has credentials of whoever asks, to look at IAM; nil for none.
+	AWS *aws.Config
+	// Issuer is the cluster's, for identity source serviceAccount.
+	Issuer string
 }
 
 // Config looks at what an auth-config refers to: its issuer, STS, the upstream's tools. What
@@ -54,6 +59,7 @@ func Config(ctx context.Context, q ConfigRequest, r *Report) {
 		issuer(ctx, &q, client, r)
 	}
 	stsReachable(ctx, &q, client, r)
+	trust(ctx, &q, r)
 	if q.Token == "" {
 		r.Unknown("exchange and tools", errors.New("give a caller's token with --token to look at them"))
 		return

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/countersign-io/countersign/e2e/standin"
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/check"
@@ -51,12 +53,18 @@ spec:
 
 func (w *world) look(t *testing.T) *check.Report {
 	t.Helper()
+	return w.lookAs(t, nil)
+}
+
+// lookAs is look with AWS credentials of the user's.
+func (w *world) lookAs(t *testing.T, credentials *aws.Config) *check.Report {
+	t.Helper()
 	config, err := compile.Files(w.files, policy.Pod{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &check.Report{}
-	check.Config(t.Context(), check.ConfigRequest{Name: "aws-mcp", Files: w.files, Compiled: config, Token: w.token}, r)
+	check.Config(t.Context(), check.ConfigRequest{Name: "aws-mcp", Files: w.files, Compiled: config, Token: w.token, AWS: credentials}, r)
 	return r
 }
 
@@ -161,10 +169,5 @@ func TestWhatAnAuthConfigRefersTo(t *testing.T) {
 
 func wantFailure(t *testing.T, r *check.Report, detail, advice string) {
 	t.Helper()
-	for _, f := range r.Facts {
-		if f.State == check.Fail && strings.Contains(f.Detail, detail) && strings.Contains(f.Advice, advice) {
-			return
-		}
-	}
-	t.Errorf("no failure with %q and the advice %q in %+v", detail, advice, r.Facts)
+	wantFact(t, r, check.Fail, detail, advice)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/countersign-io/countersign/pkg/configmap"
 	"github.com/countersign-io/countersign/pkg/inject"
+	"github.com/go-json-experiment/json"
 )
 
 // maxObjects bounds a page of a list.
@@ -158,3 +159,19 @@ func (c *Client) AuthConfig(ctx context.Context, namespace, name string) (*corev
 
 // ErrNoPods says that there was nothing to look at.
 var ErrNoPods = errors.New("no Pod with a sidecar")
+
+// Issuer is that of the cluster's service-account tokens, as the API server says.
+// https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery
+func (c *Client) Issuer(ctx context.Context) (string, error) {
+	text, err := c.Kube.Discovery().RESTClient().Get().AbsPath("/.well-known/openid-configuration").DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("ask for the cluster's issuer: %w", err)
+	}
+	var document struct {
+		Issuer string `json:"issuer"`
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return "", fmt.Errorf("ask for the cluster's issuer: %w", err)
+	}
+	return document.Issuer, nil
+}

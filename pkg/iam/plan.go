@@ -76,6 +76,9 @@ type Options struct {
 	// DenyDirect adds a statement that keeps the roles from being assumed with any
 	// other audience, whatever else trusts them.
 	DenyDirect bool
+	// TrustOnly makes a plan to compare with: of roles of which nothing is known that
+	// they would need, it has the trust alone.
+	TrustOnly bool
 }
 
 // minMaxSession is the least MaxSessionDuration that IAM takes (CreateRole).
@@ -406,7 +409,7 @@ func (p *planner) finish() error {
 					jsontext.Value(credentials.DenyOutsideMCP),
 				)
 			}
-			if len(r.PermissionPolicy.Statement) == 0 {
+			if len(r.PermissionPolicy.Statement) == 0 && !p.options.TrustOnly {
 				return fmt.Errorf(
 					"nothing is known that the role %s would need: give its mapping a sessionPolicy",
 					r.ARN,
