@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// It is after TestUninstalling: there is one Countersign in a cluster.
+// Its file is the last, after that of TestUninstalling: there is one Countersign in a cluster.
 func TestHelmInstallsUpgradesRollsBackAndUninstalls(t *testing.T) {
 	if os.Getenv("HELM") == "" {
 		t.Skip("HELM names no program; hack/e2e/run builds one")

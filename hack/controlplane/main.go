@@ -1,6 +1,7 @@
 // Command controlplane prints the directory with the kube-apiserver, etcd and
 // kubectl that tests and benchmarks use, after it has built what is missing; with
-// -node, all that a cluster of one node needs.
+// -node, all that a cluster of one node needs; with -kubeadm, what a node of kind
+// needs; with -kubectl, kubectl alone.
 package main
 
 import (
@@ -14,9 +15,16 @@ import (
 
 func main() {
 	node := flag.Bool("node", false, "the programs of a node as well")
+	kubeadm := flag.Bool("kubeadm", false, "the programs of a node, and kubeadm")
+	kubectl := flag.Bool("kubectl", false, "kubectl alone")
 	flag.Parse()
 	assets := controlplane.Assets
-	if *node {
+	switch {
+	case *kubectl:
+		assets = controlplane.Kubectl
+	case *kubeadm:
+		assets = controlplane.KubeadmAssets
+	case *node:
 		assets = controlplane.NodeAssets
 	}
 	dir, err := assets(context.Background(), os.Stderr)

@@ -62,8 +62,8 @@ func clientsImage(rootfs string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ociarchive.FromLayer(layer, &v1.ConfigFile{
+	return ociarchive.FromLayers(&v1.ConfigFile{
 		OS: "linux", Architecture: runtime.GOARCH,
 		Config: v1.Config{Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"}, WorkingDir: "/"},
-	})
+	}, layer)
 }

@@ -38,20 +38,22 @@ type File struct {
 // Image makes an image of one layer. The config names the platform and what is
 // run; its rootfs and history are filled in.
 func Image(files []File, config *v1.ConfigFile) (v1.Image, error) {
-	content, err := layer(files)
+	content, err := FileLayer(files)
 	if err != nil {
 		return nil, err
 	}
-	return FromLayer(content, config)
+	return FromLayers(config, content)
 }
 
-// FromLayer is Image with a layer that was made otherwise.
-func FromLayer(content v1.Layer, config *v1.ConfigFile) (v1.Image, error) {
+// FromLayers is Image with layers that were made otherwise.
+func FromLayers(config *v1.ConfigFile, layers ...v1.Layer) (v1.Image, error) {
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	image, err := mutate.Append(
-		base,
-		mutate.Addendum{Layer: content, History: v1.History{Created: v1.Time{Time: Epoch}, CreatedBy: "countersign"}},
-	)
+	history := v1.History{Created: v1.Time{Time: Epoch}, CreatedBy: "countersign"}
+	addenda := make([]mutate.Addendum, len(layers))
+	for n, layer := range layers {
+		addenda[n] = mutate.Addendum{Layer: layer, History: history}
+	}
+	image, err := mutate.Append(base, addenda...)
 	if err != nil {
 		return nil, fmt.Errorf("make image: %w", err)
 	}
@@ -67,7 +69,8 @@ func FromLayer(content v1.Layer, config *v1.ConfigFile) (v1.Image, error) {
 	return image, nil
 }
 
-func layer(files []File) (v1.Layer, error) {
+// FileLayer makes a layer of files.
+func FileLayer(files []File) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	made := map[string]bool{}
