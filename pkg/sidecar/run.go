@@ -136,6 +136,7 @@ func Run(ctx context.Context, o Options) error {
 	go watch(watchCtx, configs, o.ConfigDir)
 	// What reading the auth-config left behind would stay for as long as nobody calls.
 	debug.FreeOSMemory()
+	releaseProgramPages()
 	slog.Info(
 		"serving",
 		"listen",
