@@ -2,9 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -64,30 +61,23 @@ func listOf(member string) int {
 	return -1
 }
 
-// listScanner walks one list and collects edits.
-type listScanner struct {
-	d      *jsontext.Decoder
-	text   []byte
+// listCutter walks one list and collects edits.
+type listCutter struct {
+	walker
 	filter ListFilter
 	edits  []edit
 }
 
-// scanOptions: what lies deeper than entries may repeat names and hold text that
-// is cut within a character; it is not looked at and stays as it came.
-var scanOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-
-// filterList cuts the entries that the caller may not see out of a list, the
-// value of the member lists[which].
+// filterList cuts the entries that the caller may not see out of a list, the value of
+// the member lists[which], whose grammar the scanner has checked. What lies deeper than
+// entries may repeat names and hold text that is cut within a character; it is not
+// looked at and stays as it came.
 func filterList(which int, list []byte, filter ListFilter) ([]byte, error) {
-	s := listScanner{text: list, filter: filter}
-	err := withDecoder(list, func(d *jsontext.Decoder) error {
-		s.d = d
-		return s.list(which)
-	}, scanOptions...)
-	if err != nil {
-		return nil, ErrUnreadable
+	c := listCutter{walker: walker{text: list}, filter: filter}
+	if err := c.list(which); err != nil {
+		return nil, err
 	}
-	return applyEdits(list, s.edits), nil
+	return applyEdits(list, c.edits), nil
 }
 
 // issueTask tells the filter of the id in a result that creates a task.
@@ -106,24 +96,15 @@ func issueTaskObject(value jsontext.Value, filter ListFilter) error {
 	if value.Kind() != '{' {
 		return nil
 	}
-	s := listScanner{text: value, filter: filter}
-	err := withDecoder(value, func(d *jsontext.Decoder) error {
-		s.d = d
-		return s.object([]string{"taskId"}, func(name string) error {
-			if name != "taskId" {
-				return d.SkipValue()
-			}
-			id, err := d.ReadValue()
-			if err != nil {
-				return err
-			}
-			return issueTask(id, filter)
-		})
-	}, scanOptions...)
-	if err != nil {
-		return ErrUnreadable
-	}
-	return nil
+	w := walker{text: value}
+	return w.object("taskId", func() error {
+		w.next()
+		begin := w.at
+		if err := w.skipValue(); err != nil {
+			return err
+		}
+		return issueTask(value[begin:w.at], filter)
+	})
 }
 
 func applyEdits(text []byte, edits []edit) []byte {
@@ -140,50 +121,32 @@ func applyEdits(text []byte, edits []edit) []byte {
 	return append(out, text[at:]...)
 }
 
-// object reads an object whose known members are neither repeated nor written
-// in another case.
-func (s *listScanner) object(known []string, member func(name string) error) error {
-	var seen uint
-	return readObject(s.d, "a message", known, func(name string) error {
-		if strings.ContainsRune(name, utf8.RuneError) {
-			return ErrUnreadable
-		}
-		for i, k := range known {
-			if name == k {
-				if seen&(1<<i) != 0 {
-					return ErrUnreadable
-				}
-				seen |= 1 << i
-			}
-		}
-		return member(name)
-	})
-}
-
 // list reads one array of entries and cuts out those that are not shown,
 // together with one comma each.
-func (s *listScanner) list(which int) error {
-	if s.d.PeekKind() == 'n' {
-		return s.d.SkipValue()
+func (c *listCutter) list(which int) error {
+	if c.next() == 'n' {
+		return c.skipValue()
 	}
-	token, err := s.d.ReadToken()
-	if err != nil {
-		return fmt.Errorf("read list: %w", err)
+	if err := c.take('['); err != nil {
+		return err
 	}
-	if token.Kind() != '[' {
-		return ErrUnreadable
-	}
-	// bounds[i] is where entry i ends; the separator after it belongs to the
-	// next entry, so that cutting [end of the one before, own end) works for
-	// all but the first that stays.
-	previousEnd, kept := int(s.d.InputOffset()), 0
+	// The separator in front of an entry belongs to it, so that cutting [end of the one
+	// before, own end) works for all but the first that stays.
+	previousEnd, kept := c.at, 0
 	var leading *edit
-	for s.d.PeekKind() != ']' {
-		show, err := s.entry(which)
+	for first := true; ; first = false {
+		more, err := c.between(']', first)
 		if err != nil {
 			return err
 		}
-		end := int(s.d.InputOffset())
+		if !more {
+			break
+		}
+		show, err := c.entry(which)
+		if err != nil {
+			return err
+		}
+		end := c.at
 		switch {
 		case !show && kept == 0:
 			// Nothing stands before it: cut it, and later the comma behind it.
@@ -192,16 +155,16 @@ func (s *listScanner) list(which int) error {
 			}
 			leading.to = end
 		case !show:
-			if n := len(s.edits); n > 0 && s.edits[n-1].to == previousEnd {
-				s.edits[n-1].to = end // one edit for a row of entries
+			if n := len(c.edits); n > 0 && c.edits[n-1].to == previousEnd {
+				c.edits[n-1].to = end // one edit for a row of entries
 			} else {
-				s.edits = append(s.edits, edit{from: previousEnd, to: end})
+				c.edits = append(c.edits, edit{from: previousEnd, to: end})
 			}
 		default:
 			if leading != nil {
-				comma := bytes.IndexByte(s.text[leading.to:], ',')
+				comma := bytes.IndexByte(c.text[leading.to:], ',')
 				leading.to += comma + 1
-				s.edits = append(s.edits, *leading)
+				c.edits = append(c.edits, *leading)
 				leading = nil
 			}
 			kept++
@@ -209,33 +172,30 @@ func (s *listScanner) list(which int) error {
 		previousEnd = end
 	}
 	if leading != nil {
-		s.edits = append(s.edits, *leading)
+		c.edits = append(c.edits, *leading)
 	}
-	_, err = s.d.ReadToken()
-	return err
+	return nil
 }
 
-func (s *listScanner) entry(which int) (show bool, err error) {
-	found, tool, begin := false, "", int(s.d.InputOffset())
-	err = s.object([]string{lists[which].key}, func(name string) error {
-		if name != lists[which].key {
-			return s.d.SkipValue()
-		}
-		id, err := readString(s.d, name)
+func (c *listCutter) entry(which int) (show bool, err error) {
+	c.next()
+	found, name, begin := false, "", c.at
+	err = c.object(lists[which].key, func() error {
+		quoted, err := c.skipString()
 		if err != nil {
 			return err
 		}
-		if strings.ContainsRune(id, utf8.RuneError) {
-			return ErrUnreadable
+		if name, err = text(quoted); err != nil {
+			return err
 		}
-		found, show, tool = true, lists[which].show(s.filter, id), id
+		found, show = true, lists[which].show(c.filter, name)
 		return nil
 	})
 	if err == nil && !found {
 		return false, ErrUnreadable
 	}
-	if whole, ok := s.filter.(WholeToolFilter); ok && show && err == nil && lists[which].member == "tools" {
-		show = whole.ShowWholeTool(tool, bytes.TrimLeft(s.text[begin:s.d.InputOffset()], ", \t\r\n"))
+	if whole, ok := c.filter.(WholeToolFilter); ok && show && err == nil && lists[which].member == "tools" {
+		show = whole.ShowWholeTool(name, c.text[begin:c.at])
 	}
 	return show, err
 }

@@ -40,6 +40,10 @@ func FilterMessage(message []byte, answers Answers) ([]byte, error) {
 	return r.Finish(out)
 }
 
+// scanOptions: what lies deep in an answer may repeat names and hold text that is cut
+// within a character; it is not looked at.
+var scanOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 // IsMessage reports whether a server's body is a JSON-RPC message, or a batch of
 // them, and not just any JSON.
 func IsMessage(body []byte) bool {
