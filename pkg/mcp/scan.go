@@ -187,6 +187,14 @@ func (s *scanner) reset() {
 // write takes the next bytes and appends to dst what may go on.
 func (s *scanner) write(dst, chunk []byte) ([]byte, error) {
 	for i := 0; i < len(chunk); {
+		if n := s.deepRun(chunk[i:]); n > 0 {
+			var err error
+			if dst, err = s.emit(dst, chunk[i:i+n]); err != nil {
+				return dst, err
+			}
+			i += n
+			continue
+		}
 		if s.state == inString && len(s.split) == 0 && !s.naming {
 			n := plainRun(chunk[i:])
 			if n > 0 {
@@ -205,6 +213,92 @@ func (s *scanner) write(dst, chunk []byte) ([]byte, error) {
 		i++
 	}
 	return dst, nil
+}
+
+// deepRun is the number of bytes that go on as they came, within a member of a result or
+// of params: nothing is looked at there but the grammar. It moves the state over them,
+// and leaves to step what is rarer: escapes, numbers, literals, separators, errors.
+func (s *scanner) deepRun(b []byte) int {
+	// The value of a member is itself at this depth, what it contains is deeper.
+	floor := s.base + 2
+	if len(s.stack) <= floor || len(s.split) > 0 {
+		return 0
+	}
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if s.state == inString {
+			i += plainRun(b[i:])
+			if i == len(b) || b[i] != '"' {
+				return i
+			}
+			s.state = expectCommaOrEnd
+			if s.isKey {
+				s.state = expectColon
+			}
+			continue
+		}
+		if c == ' ' {
+			if s.state > expectCommaOrEnd {
+				return i
+			}
+			continue
+		}
+		switch s.state {
+		case expectKey, expectKeyOrEnd:
+			if c != '"' {
+				return i
+			}
+			s.state, s.isKey = inString, true
+		case expectColon:
+			if c != ':' {
+				return i
+			}
+			s.state = expectValue
+		case expectValue, expectValueOrEnd:
+			if !s.deepValue(c) {
+				return i
+			}
+		case expectCommaOrEnd:
+			if !s.deepEnd(c, floor) {
+				return i
+			}
+		default:
+			return i
+		}
+	}
+	return len(b)
+}
+
+// deepValue begins a string or a container; it reports whether c does.
+func (s *scanner) deepValue(c byte) bool {
+	switch {
+	case c == '"':
+		s.state, s.isKey = inString, false
+	case c == '{' && len(s.stack) < maxAnswerDepth:
+		s.state, s.stack = expectKeyOrEnd, append(s.stack, c)
+	case c == '[' && len(s.stack) < maxAnswerDepth:
+		s.state, s.stack = expectValueOrEnd, append(s.stack, c)
+	default:
+		return false
+	}
+	return true
+}
+
+// deepEnd takes what follows a value, unless it ends the member; it reports whether it
+// did.
+func (s *scanner) deepEnd(c byte, floor int) bool {
+	open := s.stack[len(s.stack)-1]
+	switch {
+	case c == ',' && open == '{':
+		s.state = expectKey
+	case c == ',':
+		s.state = expectValue
+	case len(s.stack) > floor+1 && (c == '}' && open == '{' || c == ']' && open == '['):
+		s.stack = s.stack[:len(s.stack)-1]
+	default:
+		return false
+	}
+	return true
 }
 
 // plainRun is the number of bytes of a string that need no look.
@@ -239,6 +333,10 @@ func (s *scanner) emit(dst []byte, b []byte) ([]byte, error) {
 			return s.letGo(dst, b), nil
 		}
 		return dst, &TooLargeError{What: "list", Limit: s.MaxHeld, Field: "spec.limits.maxFilteredBytes"}
+	}
+	if more := len(s.held) + len(b); more > cap(s.held) {
+		// To twice what it is: append grows what is large by a quarter, and copies it each time.
+		s.held = slices.Grow(s.held, max(more, 2*cap(s.held))-len(s.held))
 	}
 	s.held = append(s.held, b...)
 	if grown := int64(cap(s.held)) - s.reserved; grown > 0 {

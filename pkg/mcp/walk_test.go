@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -93,4 +94,37 @@ func TestNamesThatSomeReaderTakesForAnotherAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzOnlyJSONPasses: a message passes where jsontext takes it for JSON, in whatever pieces it comes.
+func FuzzOnlyJSONPasses(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":[{"b":"c"} , "d"],"e":{}}`, `[[],[ ]]`, `["\u00e9\n",1.5e3,true]`, `[{"a":1]}`, `["a" "b"]`, `[{"a" "b"}]`, `[{,}]`, `[[}]`, "[\"\xe2\x80\xa8\"]",
+	} {
+		f.Add([]byte(seed), 3)
+	}
+	f.Fuzz(func(t *testing.T, value []byte, piece int) {
+		message := slices.Concat([]byte(`{"result":{"x":`), value, []byte(`}}`))
+		whole, err := FilterMessage(message, Answers{Filter: &hideSecrets{}})
+		is := jsontext.Value(message).IsValid(scanOptions...)
+		// A value that ends the result makes members of its own, which are looked at.
+		if alone := jsontext.Value(value).IsValid(scanOptions...); alone && is != (err == nil) || !is && err == nil {
+			t.Fatalf("JSON: %v, passes: %v: %q", is, err, message)
+		}
+		r := NewMessageRewriter(Answers{Filter: &hideSecrets{}})
+		defer r.Release()
+		var pieces []byte
+		var piecesErr error
+		for part := range slices.Chunk(message, int(1+uint(piece)%7)) {
+			if pieces, piecesErr = r.Write(pieces, part); piecesErr != nil {
+				break
+			}
+		}
+		if piecesErr == nil {
+			pieces, piecesErr = r.Finish(pieces)
+		}
+		if (err == nil) != (piecesErr == nil) || err == nil && !bytes.Equal(whole, pieces) {
+			t.Fatalf("whole: %q, %v\npieces: %q, %v", whole, err, pieces, piecesErr)
+		}
+	})
 }
