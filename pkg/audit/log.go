@@ -41,13 +41,34 @@ func NewLog(w io.Writer) *Log {
 
 // Write appends the record as one line. A record that cannot be written is
 // reported once in the program's log.
-func (l *Log) Write(r *Record) {
+func (l *Log) Write(r *Record) { WriteTo(r, l, nil) }
+
+// lines are buffers for a record each.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
+
+// WriteTo makes the record's line once, for the log and for what keeps the newest ones;
+// either may be nil.
+func WriteTo(r *Record, log *Log, recent *Recent) {
+	buffer, _ := lines.Get().(*[]byte)
+	line := r.append((*buffer)[:0])
+	if log != nil {
+		log.writeLine(line)
+	}
+	if recent != nil {
+		recent.add(r, line)
+	}
+	if *buffer = line; cap(line) <= maxRecentBytes {
+		lines.Put(buffer)
+	}
+}
+
+func (l *Log) writeLine(line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.waiting) >= maxWaiting {
 		l.room.Wait()
 	}
-	l.waiting = r.append(l.waiting)
+	l.waiting = append(l.waiting, line...)
 	if l.writing {
 		return
 	}

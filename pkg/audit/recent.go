@@ -48,12 +48,16 @@ type Recent struct {
 }
 
 // Add takes a record.
-func (r *Recent) Add(record *Record) {
+func (r *Recent) Add(record *Record) { WriteTo(record, nil, r) }
+
+// add takes a record that has this line.
+func (r *Recent) add(record *Record, whole []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	line := &r.lines[r.next%maxRecent]
-	*line = record.append((*line)[:0])
-	if len(*line) > maxRecentBytes {
+	if len(whole) <= maxRecentBytes {
+		*line = append((*line)[:0], whole...)
+	} else {
 		short := *record
 		short.Arguments, short.AWS, short.Errors = nil, nil, nil
 		short.Policies = short.Policies[:min(len(short.Policies), 3)]

@@ -137,10 +137,11 @@ func (c *call) writeRecord(record *audit.Record, label, tool string, decision *a
 	if record.Decision != audit.Reject {
 		c.server.options.Metrics.Decided(record.Decision, record.Reason, c.upstream.Name, label, tool, enforced)
 	}
-	if c.snap.Config.Audit.Enabled {
-		c.server.options.Audit.Write(record)
+	log := c.server.options.Audit
+	if !c.snap.Config.Audit.Enabled {
+		log = nil
 	}
-	if c.server.options.Recent != nil {
-		c.server.options.Recent.Add(record)
+	if log != nil || c.server.options.Recent != nil {
+		audit.WriteTo(record, log, c.server.options.Recent)
 	}
 }
