@@ -54,21 +54,16 @@ func (w *walker) skipString() ([]byte, error) {
 		return nil, ErrUnreadable
 	}
 	begin := w.at
-	for w.at++; ; w.at++ {
-		n := bytes.IndexByte(w.text[w.at:], '"')
-		if n < 0 {
-			return nil, ErrUnreadable
-		}
-		// An escape can hide a quote, and another escape.
-		escape := bytes.IndexByte(w.text[w.at:w.at+n], '\\')
-		if escape < 0 {
-			w.at += n + 1
+	for i := begin + 1; i < len(w.text); i++ {
+		switch w.text[i] {
+		case '\\':
+			i++ // whatever it escapes
+		case '"':
+			w.at = i + 1
 			return w.text[begin:w.at], nil
 		}
-		if w.at += escape + 1; w.at >= len(w.text) {
-			return nil, ErrUnreadable
-		}
 	}
+	return nil, ErrUnreadable
 }
 
 // skipValue passes a value of any kind.
