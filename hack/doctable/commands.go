@@ -14,29 +14,52 @@ import (
 // change log and in the pages of docs/: the arguments of each command line that
 // stands in code. The program is a regular expression.
 func CommandLines(program string) (lines []CommandLine, err error) {
+	command := regexp.MustCompile(`(?:^\s*|&& |; |\| |` + "`" + `)(?:bin/)?(?:` + program + ") ([a-z][^`#|>&]*)")
+	err = eachLine(func(page, line string) {
+		for _, code := range codeOf(line) {
+			for _, found := range command.FindAllStringSubmatch(code, -1) {
+				lines = append(lines, CommandLine{page, found[1]})
+			}
+		}
+	})
+	return lines, err
+}
+
+// CodeLines are the lines of all blocks of code, as a shell would get them: without what
+// follows a # and with continued ones joined.
+func CodeLines() (lines []CommandLine, err error) {
+	comment := regexp.MustCompile(`\s+#.*$`)
+	err = eachLine(func(page, line string) {
+		if code, ok := strings.CutPrefix(line, "    "); ok {
+			lines = append(
+				lines,
+				CommandLine{page, strings.TrimSpace(comment.ReplaceAllString(strings.TrimRight(code, "\n"), ""))},
+			)
+		}
+	})
+	return lines, err
+}
+
+// eachLine goes through the documentation, page by page.
+func eachLine(take func(page, line string)) error {
 	root, err := root()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	command := regexp.MustCompile(`(?:^\s*|&& |; |\| |` + "`" + `)(?:bin/)?(?:` + program + ") ([a-z][^`#|>&]*)")
-	for _, page := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md")) {
+	for _, page := range append([]string{filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md")}, pages...) {
 		text, err := os.ReadFile(page) //nolint:gosec // Pages of this repository.
 		if err != nil {
-			return nil, fmt.Errorf("read the documentation: %w", err)
+			return fmt.Errorf("read the documentation: %w", err)
 		}
 		for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
-			for _, code := range codeOf(line) {
-				for _, found := range command.FindAllStringSubmatch(code, -1) {
-					lines = append(lines, CommandLine{filepath.Base(page), found[1]})
-				}
-			}
+			take(filepath.Base(page), line)
 		}
 	}
-	return lines, nil
+	return nil
 }
 
 var inTicks = regexp.MustCompile("`[^`]*`")
@@ -78,7 +101,8 @@ func hasFlag(command *cobra.Command, word string) bool {
 	case strings.HasPrefix(word, "--") && len(word) > 2:
 		return command.Flags().Lookup(word[2:]) != nil || command.InheritedFlags().Lookup(word[2:]) != nil
 	case len(word) == 2 && word[0] == '-' && word[1] != '-':
-		return command.Flags().ShorthandLookup(word[1:]) != nil || command.InheritedFlags().ShorthandLookup(word[1:]) != nil
+		return command.Flags().ShorthandLookup(word[1:]) != nil ||
+			command.InheritedFlags().ShorthandLookup(word[1:]) != nil
 	}
 	return true
 }
