@@ -91,6 +91,8 @@ type Exchanger interface {
 // it was for the session of one script.
 type Observer interface {
 	Exchanged(result string, took time.Duration, narrowed bool)
+	// Evicted is told of each role session that is forgotten for want of room.
+	Evicted(cache string)
 }
 
 // ErrRenewedRecently says that AWS refuses a credential that is fresh from STS.
@@ -157,7 +159,7 @@ type entry struct {
 // NewCache makes an empty cache.
 func NewCache(observer Observer) *Cache {
 	return &Cache{
-		observer: observer, shelf: newShelf(),
+		observer: observer, shelf: newShelf(func() { observer.Evicted("credentials") }),
 		slots: make(chan struct{}, maxExchanges), narrowed: newNarrowedKeys(), now: time.Now,
 	}
 }

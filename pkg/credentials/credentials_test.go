@@ -63,6 +63,8 @@ func (r *results) Exchanged(result string, _ time.Duration, _ bool) {
 	r.all = append(r.all, result)
 }
 
+func (*results) Evicted(string) {}
+
 // clock is the time of a test.
 type clock struct{ nanos atomic.Int64 }
 

@@ -31,6 +31,8 @@ type shelf struct {
 	// unlooked counts down to when that may be again.
 	most     string
 	unlooked int
+	// evicted is told of each entry that goes for want of room.
+	evicted func()
 }
 
 // holding is what one caller has on the shelf, the oldest first.
@@ -39,8 +41,8 @@ type holding struct {
 	keys  []Key
 }
 
-func newShelf() *shelf {
-	s := &shelf{callers: map[string]*holding{}}
+func newShelf(evicted func()) *shelf {
+	s := &shelf{callers: map[string]*holding{}, evicted: evicted}
 	entries, err := simplelru.NewLRU(maxEntries, s.forget)
 	if err != nil {
 		panic(err) // only for a size that is not positive
@@ -70,7 +72,9 @@ func (s *shelf) entry(key Key, caller string) *entry {
 	}
 	of.keys = append(of.keys, key)
 	s.grows(caller, e.size)
-	s.entries.Add(key, e)
+	if s.entries.Add(key, e) {
+		s.evicted()
+	}
 	s.makeRoom(e)
 	return e
 }
@@ -96,7 +100,7 @@ func (s *shelf) remove(key Key) {
 
 // makeRoom forgets others for the sake of an entry.
 func (s *shelf) makeRoom(e *entry) {
-	for s.bytes > maxKeptBytes {
+	for ; s.bytes > maxKeptBytes; s.evicted() {
 		share := maxKeptBytes / len(s.callers)
 		if s.losesOne(e.caller, share, e.key) || s.losesOne(s.most, heavy*share, e.key) {
 			continue

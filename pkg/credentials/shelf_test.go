@@ -52,11 +52,15 @@ func TestCredentialsStayWithinTheirMemory(t *testing.T) {
 	for name, length := range map[string]int{
 		"short ones": 0, "usual ones": 1000, "the longest that STS may give": maxSTSAnswer,
 	} {
-		s := newShelf()
+		evicted := 0
+		s := newShelf(func() { evicted++ })
 		for n := range 40_000 {
 			put(s, n, fmt.Sprint("caller-", n), length)
 		}
 		s.consistent(t)
+		if evicted != 40_000-s.len() {
+			t.Errorf("%s: %d are kept, and %d are said to have gone", name, s.len(), evicted)
+		}
 		if want := maxKeptBytes / (keptOverhead + length + 20); s.len() < want-1 || s.len() > want+1000 {
 			t.Errorf("%s: %d are kept, for %d there is room", name, s.len(), want)
 		}
@@ -67,7 +71,7 @@ func TestCredentialsStayWithinTheirMemory(t *testing.T) {
 }
 
 func TestACallerWithManyTokensLosesHisOwnCredentials(t *testing.T) {
-	s := newShelf()
+	s := newShelf(func() {})
 	for n := range 100 {
 		put(s, n, fmt.Sprint("quiet-", n), 1000)
 	}
@@ -93,7 +97,7 @@ func TestACallerWithManyTokensLosesHisOwnCredentials(t *testing.T) {
 }
 
 func TestACredentialThatIsForgottenIsNotCounted(t *testing.T) {
-	s := newShelf()
+	s := newShelf(func() {})
 	e := s.entry(numbered(1), "alice")
 	s.remove(numbered(1))
 	s.resize(e, &aws.Credentials{SessionToken: strings.Repeat("t", 1000)})
@@ -123,7 +127,7 @@ func TestNobodyWithManyCredentialsIsForgottenAboutWhileOthersLoseTheirs(t *testi
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newShelf()
+			s := newShelf(func() {})
 			put(s, 1_000_000, "quiet", 100)
 			c.heavy(s)
 			for n := range 7000 {

@@ -170,7 +170,7 @@ func TestAWaiterThatLeavesLetsOthersGoOn(t *testing.T) {
 }
 
 func TestManyAtOnceUseNoMoreThanTheirRate(t *testing.T) {
-	rates := NewRates()
+	rates := NewRates(func() {})
 	const perSecond = 50
 	begun := time.Now()
 	var allowed atomic.Int64
@@ -242,7 +242,7 @@ func TestWhoGoesAwayWaitsNoLonger(t *testing.T) {
 
 func TestRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rates := NewRates()
+		rates := NewRates(func() {})
 		allowed := func(name string, perSecond int) (n int) {
 			for range 100 {
 				if _, ok := rates.Allow(name, perSecond); ok {
@@ -283,5 +283,16 @@ func BenchmarkTakeAndRelease(b *testing.B) {
 			b.Fatal("no place")
 		}
 		places.Release("alice")
+	}
+}
+
+func TestACallerWhoseRateIsForgottenIsCounted(t *testing.T) {
+	evicted := 0
+	rates := NewRates(func() { evicted++ })
+	for n := range maxRates + 7 {
+		rates.Allow(fmt.Sprint("caller-", n), 5)
+	}
+	if evicted != 7 {
+		t.Errorf("%d were forgotten", evicted)
 	}
 }

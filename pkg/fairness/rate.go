@@ -14,15 +14,17 @@ const maxRates = 10_000
 // Rates bound how many requests a second each caller sends.
 type Rates struct {
 	buckets *lru.Cache[string, *rate.Limiter]
+	evicted func()
 }
 
-// NewRates makes one in which nobody has sent anything.
-func NewRates() *Rates {
+// NewRates makes one in which nobody has sent anything. It tells evicted of each caller
+// who is forgotten for want of room.
+func NewRates(evicted func()) *Rates {
 	buckets, err := lru.New[string, *rate.Limiter](maxRates)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &Rates{buckets}
+	return &Rates{buckets, evicted}
 }
 
 // Allow reports whether the caller may send a request now; else wait says after how
@@ -35,8 +37,12 @@ func (r *Rates) Allow(name string, perSecond int) (wait time.Duration, ok bool) 
 	bucket, known := r.buckets.Get(name)
 	if !known {
 		bucket = rate.NewLimiter(rate.Limit(perSecond), perSecond)
-		if first, taken, _ := r.buckets.PeekOrAdd(name, bucket); taken {
+		first, taken, evicted := r.buckets.PeekOrAdd(name, bucket)
+		if taken {
 			bucket = first
+		}
+		if evicted {
+			r.evicted()
 		}
 	}
 	if bucket.Burst() != perSecond {

@@ -36,6 +36,8 @@ type Bearer struct {
 	pending singleflight.Group
 	// verifying and patient have a place for each request that waits, and waits long.
 	verifying, patient chan struct{}
+	// evicted is told of each token that is forgotten for want of room.
+	evicted func()
 }
 
 type verifiedToken struct {
@@ -52,8 +54,13 @@ func NewBearer(verifier *Verifier, requiredScopes []string) *Bearer {
 	return &Bearer{
 		required: requiredScopes, verifier: verifier, verified: verified,
 		verifying: make(chan struct{}, maxVerifying), patient: make(chan struct{}, maxPatient),
+		evicted: func() {},
 	}
 }
+
+// ObserveEvictions has evicted told of each verified token that is forgotten for want
+// of room. Call it before the first request.
+func (b *Bearer) ObserveEvictions(evicted func()) { b.evicted = evicted }
 
 // Authenticate verifies the token of an Authorization header. The error is a
 // *TokenError, a *ScopeError, ErrBusy or wraps ErrUnavailable.
@@ -147,6 +154,8 @@ func (b *Bearer) verify(ctx context.Context, token Token) (*Caller, error) {
 	}
 	remembered := *caller
 	remembered.Claims = nil
-	b.verified.Add(token.digest, &verifiedToken{caller: &remembered, key: key})
+	if b.verified.Add(token.digest, &verifiedToken{caller: &remembered, key: key}) {
+		b.evicted()
+	}
 	return caller, nil
 }

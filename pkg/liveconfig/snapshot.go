@@ -50,6 +50,8 @@ type Snapshot struct {
 
 	// plans by token digest.
 	plans *lru.Cache[[sha256.Size]byte, *Plan]
+	// evicted is told of what is forgotten of callers for want of room.
+	evicted func(cache string)
 }
 
 // Routes are the paths that one listener serves.
@@ -111,7 +113,10 @@ type Plan struct {
 
 // newSnapshot takes over from old whatever its inputs did not change.
 func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, options *Options) (*Snapshot, error) {
-	s := &Snapshot{Config: config, Plain: newRoutes(), intercepted: map[string]*Routes{}}
+	s := &Snapshot{Config: config, Plain: newRoutes(), intercepted: map[string]*Routes{}, evicted: options.Evicted}
+	if s.evicted == nil {
+		s.evicted = func(string) {}
+	}
 	plans, err := lru.New[[sha256.Size]byte, *Plan](maxPlans)
 	if err != nil {
 		return nil, err
@@ -148,7 +153,9 @@ func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, o
 	}
 	oidc := &config.Identity.OIDC
 	callers := identity.NewVerifier(ctx, identity.CallerRules(oidc), s.client)
-	s.Authenticator = identity.NewBearer(callers, oidc.RequiredScopes)
+	bearer := identity.NewBearer(callers, oidc.RequiredScopes)
+	bearer.ObserveEvictions(func() { s.evicted("tokens") })
+	s.Authenticator = bearer
 	if oidc.Exchange != nil {
 		s.Exchange = tokenexchange.New(
 			oidc, identity.ExchangedVerifier(ctx, oidc, callers, s.client), s.client, options.ExchangeFiles(),
@@ -218,7 +225,9 @@ func (s *Snapshot) PlanFor(ctx context.Context, caller *identity.Caller) (*Plan,
 			p.Keys = append(p.Keys, credentials.KeyOf(caller.Token, session))
 		}
 	}
-	s.plans.Add(digest, p)
+	if s.plans.Add(digest, p) {
+		s.evicted("roles")
+	}
 	return p, nil
 }
 

@@ -47,6 +47,8 @@ type Options struct {
 	TLSListeners []string
 	// Observer is told of every load; it may be nil.
 	Observer Observer
+	// Evicted is told of what is forgotten of callers for want of room; it may be nil.
+	Evicted func(cache string)
 }
 
 // Observer is told whether an auth-config was taken.

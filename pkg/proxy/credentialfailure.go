@@ -20,20 +20,24 @@ const maxChallenged = 10_000
 // challenged are the digests of tokens whose callers were told to log in again since
 // the identity provider does not exchange them.
 type challenged struct {
-	tokens *lru.Cache[[sha256.Size]byte, struct{}]
+	tokens  *lru.Cache[[sha256.Size]byte, struct{}]
+	evicted func()
 }
 
-func newChallenged() challenged {
+func newChallenged(evicted func()) challenged {
 	tokens, err := lru.New[[sha256.Size]byte, struct{}](maxChallenged)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return challenged{tokens}
+	return challenged{tokens, evicted}
 }
 
 // first reports whether nobody was told so of this token before.
 func (c *challenged) first(digest [sha256.Size]byte) bool {
-	known, _ := c.tokens.ContainsOrAdd(digest, struct{}{})
+	known, evicted := c.tokens.ContainsOrAdd(digest, struct{}{})
+	if evicted {
+		c.evicted()
+	}
 	return !known
 }
 

@@ -33,10 +33,12 @@ type ownership struct {
 	mu       sync.Mutex
 	owners   *simplelru.LRU[ownedID, owner]
 	byCaller map[owner]*simplelru.LRU[ownedID, struct{}]
+	// evicted is told of each task that is forgotten for want of room.
+	evicted func()
 }
 
-func newOwnership() *ownership {
-	o := &ownership{byCaller: map[owner]*simplelru.LRU[ownedID, struct{}]{}}
+func newOwnership(evicted func()) *ownership {
+	o := &ownership{byCaller: map[owner]*simplelru.LRU[ownedID, struct{}]{}, evicted: evicted}
 	owners, err := simplelru.NewLRU(maxOwned, func(id ownedID, by owner) { o.forgetOf(by, id) })
 	if err != nil {
 		panic(err) // only for a size that is not positive
@@ -75,10 +77,13 @@ func (o *ownership) claim(id ownedID, by owner) {
 	if mine.Len() == maxOwnedPerCaller {
 		if oldest, _, ok := mine.GetOldest(); ok {
 			o.owners.Remove(oldest)
+			o.evicted()
 		}
 	}
 	mine.Add(id, struct{}{})
-	o.owners.Add(id, by)
+	if o.owners.Add(id, by) {
+		o.evicted()
+	}
 }
 
 // holds reports whether the caller holds id.

@@ -68,9 +68,10 @@ type Server struct {
 
 // New makes a server.
 func New(options Options) *Server {
+	evicted := func(cache string) func() { return func() { options.Metrics.Evicted(cache) } }
 	s := &Server{
-		options: options, tasks: newOwnership(), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
-		challenged: newChallenged(), capacity: newCapacity(options.Metrics),
+		options: options, tasks: newOwnership(evicted("tasks")), signer: sigv4.NewSigner(), idPrefix: newIDPrefix(),
+		challenged: newChallenged(evicted("challenges")), capacity: newCapacity(options.Metrics),
 		overloads: rate.Sometimes{First: 10, Interval: time.Second},
 		newTools:  rate.Sometimes{First: 10, Interval: newToolInterval},
 		heldLists: mcp.NewHoldBudget(maxHeldLists), listeners: newListeners(),

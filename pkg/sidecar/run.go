@@ -105,6 +105,7 @@ func Run(ctx context.Context, o Options) error {
 		ExchangeObserver: metrics,
 		NetworkReachable: !isLoopbackListener(listener) || !allLoopback(o.TLSListen),
 		Intercepts:       o.intercepts(), TLSListeners: o.TLSListen, Observer: metrics,
+		Evicted: metrics.Evicted,
 	})
 	if err := configs.Load(files); err != nil {
 		return err

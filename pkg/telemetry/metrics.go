@@ -35,6 +35,7 @@ type Metrics struct {
 	tokenExchangeDuration prometheus.Histogram
 	stsConnections        *prometheus.CounterVec
 	overloads             *prometheus.CounterVec
+	evictions             *prometheus.CounterVec
 	reloads               *prometheus.CounterVec
 	reloadSuccess         prometheus.Gauge
 	inFlight              prometheus.Gauge
@@ -128,6 +129,11 @@ func NewMetrics() *Metrics {
 			"Requests that were refused for want of something that is bounded.",
 			"what",
 		),
+		evictions: counter(
+			"evictions_total",
+			"What was forgotten of callers before its time, for want of room.",
+			"cache",
+		),
 		reloads: counter("config_reloads_total", "Auth-configs that were read, by result.", "result"),
 		reloadSuccess: gauge(
 			"config_last_reload_successful",
@@ -166,6 +172,7 @@ func NewMetrics() *Metrics {
 		m.tokenExchangeDuration,
 		m.stsConnections,
 		m.overloads,
+		m.evictions,
 		m.reloads,
 		m.reloadSuccess,
 		m.inFlight,
@@ -192,6 +199,11 @@ func NewMetrics() *Metrics {
 		"arriving", "requests", "streams", "rate", "bodies", "parsing", "upstream", "upstreamStreams", "connections",
 	} {
 		m.overloads.WithLabelValues(what)
+	}
+	for _, cache := range []string{
+		"tokens", "roles", "credentials", "exchangedTokens", "exchangeFailures", "challenges", "rates", "tasks",
+	} {
+		m.evictions.WithLabelValues(cache)
 	}
 	for _, by := range []string{"name", "address"} {
 		m.stsConnections.WithLabelValues(by)
@@ -241,6 +253,9 @@ func (m *Metrics) TokenExchanged(result string, took time.Duration) {
 // STSConnectionRefused counts a connection that was refused by its server "name" or by
 // its "address".
 func (m *Metrics) STSConnectionRefused(by string) { m.stsConnections.WithLabelValues(by).Inc() }
+
+// Evicted counts what was forgotten for want of room.
+func (m *Metrics) Evicted(cache string) { m.evictions.WithLabelValues(cache).Inc() }
 
 // Overloaded counts a request, or a connection, that was refused for want of something
 // that is bounded: see the labels in NewMetrics.

@@ -54,6 +54,8 @@ type Files struct {
 // Observer is told of each exchange; result is "success" or a Kind.
 type Observer interface {
 	TokenExchanged(result string, took time.Duration)
+	// Evicted is told of each token, or failure, that is forgotten for want of room.
+	Evicted(cache string)
 }
 
 // Token is an exchanged token.
@@ -119,9 +121,16 @@ func New(
 	exchange := config.Exchange
 	return &Client{
 		config: exchange, wanted: config.AWSAudiences(), verifier: verifier, http: &bounded, files: files,
-		observer: observer, endpoint: newEndpoint(exchange, client), skew: config.ClockSkew, kept: newKept(),
-		failures: newFailures(),
+		observer: observer, endpoint: newEndpoint(exchange, client), skew: config.ClockSkew, kept: newKept(evictionsOf(observer, "exchangedTokens")),
+		failures: newFailures(evictionsOf(observer, "exchangeFailures")),
 	}
+}
+
+func evictionsOf(observer Observer, cache string) func() {
+	if observer == nil {
+		return func() {}
+	}
+	return func() { observer.Evicted(cache) }
 }
 
 // Exchange gives the token that the caller's was exchanged for, exchanging it when none

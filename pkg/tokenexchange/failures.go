@@ -17,19 +17,22 @@ const (
 )
 
 // failures are refusals by the caller's token, for a while.
-type failures struct{ known *lru.Cache[digest, failure] }
+type failures struct {
+	known   *lru.Cache[digest, failure]
+	evicted func()
+}
 
 type failure struct {
 	err   *Error
 	until time.Time
 }
 
-func newFailures() *failures {
+func newFailures(evicted func()) *failures {
 	known, err := lru.New[digest, failure](maxFailures)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &failures{known}
+	return &failures{known, evicted}
 }
 
 func (f *failures) of(token digest) *Error {
@@ -46,7 +49,7 @@ func (f *failures) of(token digest) *Error {
 
 // note remembers a failure that the same token would meet again.
 func (f *failures) note(token digest, err *Error) {
-	if err.IsLasting() {
-		f.known.Add(token, failure{err, time.Now().Add(failureMemory)})
+	if err.IsLasting() && f.known.Add(token, failure{err, time.Now().Add(failureMemory)}) {
+		f.evicted()
 	}
 }

@@ -28,6 +28,7 @@ type kept struct {
 	entries *simplelru.LRU[digest, *keptToken]
 	bytes   int
 	now     func() time.Time
+	evicted func()
 }
 
 type keptToken struct {
@@ -40,8 +41,8 @@ type keptToken struct {
 	until time.Time
 }
 
-func newKept() *kept {
-	k := &kept{now: time.Now}
+func newKept(evicted func()) *kept {
+	k := &kept{now: time.Now, evicted: evicted}
 	entries, err := simplelru.NewLRU(maxKept, func(_ digest, e *keptToken) {
 		e.forget.Stop()
 		k.bytes -= e.size
@@ -100,9 +101,12 @@ func (k *kept) put(caller *identity.Caller, token *Token) {
 	}
 	e.forget = time.AfterFunc(wait, func() { k.expire(of, e) })
 	k.bytes += e.size
-	k.entries.Add(of, e)
+	if k.entries.Add(of, e) {
+		k.evicted()
+	}
 	for k.bytes > maxKeptBytes {
 		k.entries.RemoveOldest()
+		k.evicted()
 	}
 }
 

@@ -283,7 +283,8 @@ func TestACredentialThatCannotWorkIsSaidAtStart(t *testing.T) {
 }
 
 func TestWhatIsKeptIsBoundedAndForgotten(t *testing.T) {
-	k := newKept()
+	evicted := 0
+	k := newKept(func() { evicted++ })
 	callerOf := func(n int, expires time.Duration) *identity.Caller {
 		return &identity.Caller{Token: identity.NewToken(fmt.Sprint(n)), Expiry: time.Now().Add(expires)}
 	}
@@ -298,6 +299,9 @@ func TestWhatIsKeptIsBoundedAndForgotten(t *testing.T) {
 	}
 	if got := k.len(); got < 200 || got > maxKeptBytes/identity.MaxTokenBytes {
 		t.Errorf("%d tokens", got)
+	}
+	if evicted != 3_000-k.len() {
+		t.Errorf("%d are kept, and %d are said to have gone", k.len(), evicted)
 	}
 	// One without life left is not kept, and its actor is.
 	short := callerOf(-1, time.Hour)
@@ -378,6 +382,7 @@ func TestARefusalIsRememberedForTheToken(t *testing.T) {
 type counting struct{ count int }
 
 func (c *counting) TokenExchanged(string, time.Duration) { c.count++ }
+func (*counting) Evicted(string)                         {}
 
 func TestOneCallersTokensLeavePlacesToOthers(t *testing.T) {
 	b := newBench(t, `{client: {id: c}}`)
