@@ -145,6 +145,34 @@ func TestAReplayTellsWhoGainsAndWhoLoses(t *testing.T) {
 	}
 }
 
+func TestAReplayDoesNotGuessArguments(t *testing.T) {
+	const policies = `permit (principal in MCP::Group::"readers", action, resource);
+forbid (principal, action == MCP::Action::"aws___list_regions", resource) when { context.input has product };
+forbid (principal, action == MCP::Action::"aws___get_tasks", resource) unless { context.input has id };`
+	line := func(tool, more string) string {
+		return `{"time":"2026-11-01T10:00:00Z","requestId":"r1","caller":"alice","role":"arn:aws:iam::123456789012:role/Readers",` +
+			`"upstream":"aws","method":"tools/call","tool":"` + tool + `","decision":"allow"` + more + "}\n"
+	}
+	dir := write(t, map[string]string{
+		"config/auth-config.yaml": readersConfig, "config/p.cedar": policies, "callers.yaml": "alice: {groups: [readers]}\n",
+		"records": line("aws___list_regions", "") + line("aws___list_regions", `,"arguments":{"product":"x"}`) +
+			line("aws___list_regions", `,"arguments":{}`) + line("aws___get_tasks", "") + line("aws___retrieve_skill", ""),
+	})
+	stdout, stderr, code := run(t, "", "policy", "replay", filepath.Join(dir, "records"), "--config", filepath.Join(dir, "config"),
+		"--callers", filepath.Join(dir, "callers.yaml"))
+	if code != 1 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	for _, want := range []string{
+		"loses alice: aws___list_regions on aws, 1 calls", "2 calls as before",
+		"2 calls of which nobody can tell: the policies read arguments, and the record has none",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
 func TestWhatIsLearnedAllowsWhatWasSeenAndNothingElse(t *testing.T) {
 	for by, c := range map[string]struct{ allowed, denied string }{
 		"caller": {"alice", "bob"},

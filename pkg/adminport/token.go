@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/countersign-io/countersign/pkg/atomicfile"
 )
@@ -100,8 +99,7 @@ func PrivateFile(admin string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	owner, known := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || info.Mode().Perm() != private || known && int(owner.Uid) != os.Getuid() {
+	if !info.IsDir() || info.Mode().Perm() != private || !isThisUsers(info) {
 		return "", fmt.Errorf("%s is not a directory of this user alone", dir)
 	}
 	return filepath.Join(dir, "admin-token-"+port), nil

@@ -118,6 +118,15 @@ func (a *Authorizer) PolicyCount() int {
 	return a.policies.Count()
 }
 
+// ReadsInput reports whether a policy that could decide a call reads its arguments.
+func (a *Authorizer) ReadsInput(r Request) bool {
+	subjects := r.Message.Subjects()
+	if a.policies == nil || len(subjects) != 1 || actions[subjects[0].Kind] == "" {
+		return false
+	}
+	return a.policies.ReadsInput(r.question(actions[subjects[0].Kind], subjects[0].Name))
+}
+
 // ReadsActor reports whether a policy asks who acts for the caller.
 func (a *Authorizer) ReadsActor() bool { return a.policies != nil && a.policies.ReadsActor() }
 

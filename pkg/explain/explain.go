@@ -95,6 +95,8 @@ type Decision struct {
 	Errors   []string `json:"errors,omitempty"`
 	// Changes are changes of the policies after which a denied call would be allowed.
 	Changes []policy.Change `json:"changes,omitempty"`
+	// ReadsInput is set where a policy that could decide the call reads its arguments.
+	ReadsInput bool `json:"-"`
 	// Script is what the call's script does.
 	Script *awsscript.Report `json:"script,omitempty"`
 }
@@ -105,8 +107,14 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var verifier *identity.Verifier
+	keysCtx, withoutKeys := context.WithCancel(ctx)
+	defer withoutKeys()
+	if len(q.Claims) > 0 {
+		// No token will be verified: nobody is asked for keys.
+		withoutKeys()
+	}
 	if q.Config.Identity.Source == authconfig.SourceBearer {
-		verifier = identity.NewVerifier(ctx, identity.CallerRules(&q.Config.Identity.OIDC), q.Client)
+		verifier = identity.NewVerifier(keysCtx, identity.CallerRules(&q.Config.Identity.OIDC), q.Client)
 	}
 	caller, err := answer.caller(ctx, &q, verifier)
 	if caller == nil {
@@ -116,7 +124,7 @@ func Explain(ctx context.Context, q Question) (*Answer, error) {
 	if !caller.Expiry.IsZero() {
 		answer.Expires = &caller.Expiry
 	}
-	act := answer.explainExchange(ctx, &q, verifier, caller)
+	act := answer.explainExchange(keysCtx, &q, verifier, caller)
 	selection := answer.explainRole(q.Config, caller, act)
 	if q.Tool == "" {
 		return answer, nil
@@ -232,6 +240,7 @@ func explainTool(
 		Tool: q.Tool, Upstream: upstream.Name, Allowed: decision.Allowed, Enforced: !decision.NotEnforced,
 		Reason: why(&decision), Policies: decision.Policies, Errors: decision.Errors,
 	}
+	explained.ReadsInput = q.Config.Authorizer.ReadsInput(request)
 	if !decision.Allowed {
 		explained.Changes = q.Config.Authorizer.Changes(ctx, request)
 	}

@@ -114,7 +114,7 @@ func newKeySet(issuer, jwksURL string, client *http.Client) *keySet {
 // run refreshes keys until ctx ends. While the issuer cannot be reached the
 // last keys stay.
 func (k *keySet) run(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		// A token may have made them be fetched already.
 		if k.age() >= keyRefresh {
 			fetch := k.begin()      //nolint:contextcheck // a fetch outlives who began it

@@ -33,6 +33,9 @@ type argumentReader struct {
 
 var errNotObject = errors.New("arguments are not an object")
 
+// contextInput is the part of context that has a call's arguments.
+const contextInput = "input"
+
 // readArguments gives context.input and what of it cannot be compared. Whatever
 // stands in place of that must not decide: see Set.undecidable.
 func readArguments(arguments jsontext.Value, declared *argumentType, read *reads) (types.Record, []mismatch, error) {
@@ -45,7 +48,7 @@ func readArguments(arguments jsontext.Value, declared *argumentType, read *reads
 	if declared == nil {
 		declared = &argumentType{kind: kindRecord}
 	}
-	r := argumentReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(arguments)), path: []string{"input"}}
+	r := argumentReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(arguments)), path: []string{contextInput}}
 	value, err := r.value(declared, read)
 	if err != nil {
 		return types.Record{}, nil, err
@@ -66,7 +69,7 @@ func (r *argumentReader) notComparable(why string) types.Value {
 		r.mismatches = append(r.mismatches, mismatch{path: append([]string(nil), r.path...), why: why})
 	case n == maxMismatches:
 		why = fmt.Sprintf("has more than %d values that cannot be compared", maxMismatches)
-		r.mismatches = append(r.mismatches, mismatch{path: []string{"input"}, why: why})
+		r.mismatches = append(r.mismatches, mismatch{path: []string{contextInput}, why: why})
 	}
 	return types.False
 }

@@ -266,7 +266,7 @@ func contextString(attribute types.String) ast.IsNode {
 // context as a whole.
 func readsArguments(n ast.IsNode) bool {
 	read := contextReads(&ast.Policy{Conditions: []ast.ConditionType{{Condition: ast.ConditionWhen, Body: n}}})
-	return read.of("input") != nil
+	return read.of(contextInput) != nil
 }
 
 // comparison is the outcome of action == E or resource == E for a call of the tool.

@@ -58,7 +58,7 @@ func (s *Set) Decide(ctx context.Context, r Request) Decision {
 		return Decision{Reserved: true}
 	}
 	t := s.targetOf(&r)
-	input, mismatches, err := readArguments(r.Arguments, s.inputType(&r), t.reads.of("input"))
+	input, mismatches, err := readArguments(r.Arguments, s.inputType(&r), t.reads.of(contextInput))
 	if err != nil {
 		return Decision{Errors: []string{"the arguments cannot be read"}}
 	}
@@ -85,7 +85,7 @@ func (s *Set) authorize(ctx context.Context, r *Request, t *target, context type
 // denial is the decision where nobody can say what the policies decide.
 func (m *mismatch) denial() Decision {
 	d := Decision{Errors: []string{m.name() + " " + m.why + ", and a policy reads it"}}
-	if m.path[0] == "input" {
+	if m.path[0] == contextInput {
 		d.Argument = strings.TrimPrefix(m.name(), "input.")
 		d.ArgumentFault = m.why
 	}
@@ -133,7 +133,7 @@ func (s *Set) context(r *Request, input types.Value, read *reads) types.Record {
 			record[name] = value
 		}
 	}
-	add("input", input)
+	add(contextInput, input)
 	add("server", types.String(r.Host))
 	add("role", types.String(r.Role))
 	add("pod", s.pod)

@@ -42,10 +42,10 @@ func entityTypes() schemaast.Entities {
 
 func contextType(input, claims schemaast.RecordType) schemaast.RecordType {
 	return schemaast.RecordType{
-		"input":  required(input),
-		"claims": required(claims),
-		"server": required(schemaast.String()),
-		"role":   required(schemaast.String()),
+		contextInput: required(input),
+		"claims":     required(claims),
+		"server":     required(schemaast.String()),
+		"role":       required(schemaast.String()),
 		"pod": required(schemaast.RecordType{
 			"namespace": required(schemaast.String()), "name": required(schemaast.String()),
 			"serviceAccount": required(schemaast.String()),

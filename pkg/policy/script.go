@@ -64,6 +64,17 @@ func (s *Set) ReadsScriptRegions(r Request) bool {
 	return s.undecidable(&r, t, []mismatch{{path: []string{contextAWS, awsRegions}}}) != nil
 }
 
+// ReadsInput reports whether a policy that could decide the request reads the arguments.
+func (s *Set) ReadsInput(r Request) bool {
+	t := s.targetOf(&r)
+	for _, absent := range []bool{false, true} {
+		if s.undecidable(&r, t, []mismatch{{path: []string{contextInput}, absent: absent}}) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // scriptWarnings finds literals that no script's sets hold, and forbids that a script
 // which cannot be read walks past.
 func (s *Set) scriptWarnings() []string {

@@ -94,7 +94,7 @@ func (s *Set) DecideWithAnyArguments(ctx context.Context, r Request) Decision {
 }
 
 func (s *Set) couldAllow(ctx context.Context, r *Request, t *target, context types.Record) Decision {
-	if t.reads.of("input") == nil && (!r.TakesScript || t.reads.of(contextAWS) == nil) {
+	if t.reads.of(contextInput) == nil && (!r.TakesScript || t.reads.of(contextAWS) == nil) {
 		// Nothing that is read is unknown, and no search is needed.
 		return s.authorize(ctx, r, t, context)
 	}

@@ -92,7 +92,7 @@ func (s *Set) unknownTools(p *ast.Policy) []string {
 // isInput reports whether it is the expression context.input.
 func isInput(n ast.IsNode) bool {
 	access, ok := n.(ast.NodeTypeAccess)
-	if !ok || access.Value != "input" {
+	if !ok || access.Value != contextInput {
 		return false
 	}
 	variable, ok := access.Arg.(ast.NodeTypeVariable)

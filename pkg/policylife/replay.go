@@ -162,6 +162,10 @@ func (r *Replayer) Decide(ctx context.Context) (*Replay, error) {
 			replay.Unknown[err.Error()] += shift.Calls
 			continue
 		}
+		if key.arguments == "" && answer.Decision != nil && answer.Decision.ReadsInput {
+			replay.Unknown["the policies read arguments, and the record has none: set audit.includeArguments"] += shift.Calls
+			continue
+		}
 		shift.After, shift.RoleAfter, shift.Reason = decisionOf(answer), answer.Role, reasonOf(answer)
 		if shift.Before == shift.After && (shift.After == "deny" || shift.RoleBefore == shift.RoleAfter) {
 			replay.Same += shift.Calls

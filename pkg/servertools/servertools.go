@@ -253,11 +253,37 @@ func (c *client) send(ctx context.Context, message any, id int) ([]byte, error) 
 	switch {
 	case kind == "text/event-stream":
 		return findAnswer(body, id)
-	case response.StatusCode >= http.StatusMultipleChoices && kind != "application/json":
-		said, _ := io.ReadAll(io.LimitReader(body, 1<<10))
-		return nil, fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(said)))
+	case response.StatusCode < http.StatusMultipleChoices:
+		return io.ReadAll(body)
 	}
-	return io.ReadAll(body)
+	said, err := io.ReadAll(io.LimitReader(body, maxRefusal))
+	if err != nil || isRPC(said) {
+		return said, err
+	}
+	return nil, fmt.Errorf("%s: %s", response.Status, refusalIn(said))
+}
+
+// maxRefusal is what is read of an answer that is an error.
+const maxRefusal = 64 << 10
+
+func isRPC(text []byte) bool {
+	var message struct {
+		Version string `json:"jsonrpc"`
+	}
+	return json.Unmarshal(text, &message) == nil && message.Version != ""
+}
+
+// refusalIn is what an answer says that is no message of JSON-RPC: an error of OAuth
+// (RFC 6750, section 3), or any text.
+func refusalIn(text []byte) string {
+	var oauth struct {
+		Description string `json:"error_description"`
+		Error       string `json:"error"`
+	}
+	if json.Unmarshal(text, &oauth) == nil && oauth.Error != "" {
+		return cmp.Or(oauth.Description, oauth.Error)
+	}
+	return strings.TrimSpace(string(text[:min(len(text), 1<<10)]))
 }
 
 // findAnswer reads events until the answer comes.
