@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -76,17 +76,21 @@ func runCheck(c *cobra.Command, kube *kubeFlags, o *checkOptions) error {
 		}
 		token = strings.TrimSpace(string(text))
 	}
-	var credentials *aws.Config
+	q := check.ConfigRequest{Token: token, ExchangeCredential: o.credential, LeaveIAM: !o.aws}
 	if o.aws {
-		if config, err := check.AWSCredentials(c.Context()); err == nil {
-			credentials = &config
+		credentials, err := check.AWSCredentials(c.Context())
+		switch {
+		case err == nil:
+			q.AWS = &credentials
+		case !errors.Is(err, check.ErrNoAWSCredentials):
+			q.AWSFault = err
 		}
 	}
 	report := &check.Report{}
 	if o.output == "" {
 		report.Tell = newFactWriter(c.OutOrStdout()).write
 	}
-	if err := look(c, kube, o, check.ConfigRequest{Token: token, ExchangeCredential: o.credential, AWS: credentials}, report); err != nil {
+	if err := look(c, kube, o, q, report); err != nil {
 		return err
 	}
 	if o.output != "" {

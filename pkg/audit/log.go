@@ -43,32 +43,29 @@ func NewLog(w io.Writer) *Log {
 // reported once in the program's log.
 func (l *Log) Write(r *Record) { WriteTo(r, l, nil) }
 
-// lines are buffers for a record each.
-var lines = sync.Pool{New: func() any { return new([]byte) }}
-
 // WriteTo makes the record's line once, for the log and for what keeps the newest ones;
 // either may be nil.
 func WriteTo(r *Record, log *Log, recent *Recent) {
-	buffer, _ := lines.Get().(*[]byte)
-	line := r.append((*buffer)[:0])
-	if log != nil {
-		log.writeLine(line)
-	}
-	if recent != nil {
-		recent.add(r, line)
-	}
-	if *buffer = line; cap(line) <= maxRecentBytes {
-		lines.Put(buffer)
+	switch {
+	case log != nil:
+		log.write(r, recent)
+	case recent != nil:
+		recent.Add(r)
 	}
 }
 
-func (l *Log) writeLine(line []byte) {
+func (l *Log) write(r *Record, recent *Recent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Who waits has no line yet: what waits is all that there is of them.
 	for len(l.waiting) >= maxWaiting {
 		l.room.Wait()
 	}
-	l.waiting = append(l.waiting, line...)
+	begin := len(l.waiting)
+	l.waiting = r.append(l.waiting)
+	if recent != nil {
+		recent.add(r, l.waiting[begin:])
+	}
 	if l.writing {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -156,4 +157,49 @@ func TestAReaderThatStopsHoldsRequestsBackAndLosesNothing(t *testing.T) {
 			t.Errorf("%d records were written", n)
 		}
 	})
+}
+
+func TestARecordThatIsKeptIsShortWhateverItSays(t *testing.T) {
+	recent := &Recent{}
+	hostile := strings.Repeat("\x01", maxField)
+	r := &Record{
+		RequestID: "r", Caller: hostile, Issuer: hostile, Actor: hostile, Role: hostile, Method: hostile, Reason: hostile,
+		Subjects: []string{hostile, hostile}, Policies: []string{hostile, hostile, hostile}, Decision: Deny,
+	}
+	WriteTo(r, NewLog(io.Discard), recent)
+	recent.Add(r)
+	lines, _ := recent.After(0)
+	for _, line := range lines {
+		if len(line) > maxRecentBytes || !bytes.Contains(line, []byte(`"requestId":"r"`)) {
+			t.Errorf("%d bytes: %.100s", len(line), line)
+		}
+	}
+	if len(lines) != 2 {
+		t.Errorf("%d are kept", len(lines))
+	}
+}
+
+func TestRequestsThatWaitForTheLogHoldNoLines(t *testing.T) {
+	read, write := io.Pipe()
+	log := NewLog(write)
+	var calls []string
+	for n := range maxListed {
+		calls = append(calls, fmt.Sprint(n, strings.Repeat("c", maxField-10)))
+	}
+	record := &Record{Decision: Allow, AWS: &AWS{Calls: calls, Actions: calls}}
+	const requests = 200
+	var all sync.WaitGroup
+	for range requests {
+		all.Go(func() { log.Write(record) })
+	}
+	time.Sleep(100 * time.Millisecond)
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	// One line has 200 KiB.
+	if m.HeapAlloc > 20<<20 {
+		t.Errorf("%d MiB of heap are in use", m.HeapAlloc>>20)
+	}
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	all.Wait()
 }

@@ -48,22 +48,17 @@ type Recent struct {
 }
 
 // Add takes a record.
-func (r *Recent) Add(record *Record) { WriteTo(record, nil, r) }
+func (r *Recent) Add(record *Record) { r.add(record, record.append(nil)) }
 
 // add takes a record that has this line.
 func (r *Recent) add(record *Record, whole []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	line := &r.lines[r.next%maxRecent]
-	if len(whole) <= maxRecentBytes {
-		*line = append((*line)[:0], whole...)
-	} else {
-		short := *record
-		short.Arguments, short.AWS, short.Errors = nil, nil, nil
-		short.Policies = short.Policies[:min(len(short.Policies), 3)]
-		short.Subjects = short.Subjects[:min(len(short.Subjects), 1)]
-		*line = short.append(make([]byte, 0, maxRecentBytes))
+	if len(whole) > maxRecentBytes {
+		whole = shortened(record)
 	}
+	line := &r.lines[r.next%maxRecent]
+	*line = append((*line)[:0], whole...)
 	r.next++
 	minute := record.Time.Unix() / 60
 	slot := &r.minutes[minute%maxRecentMinutes]
@@ -71,6 +66,22 @@ func (r *Recent) add(record *Record, whole []byte) {
 		slot.minute, slot.counts = minute, Counts{}
 	}
 	slot.counts.add(record.Decision)
+}
+
+// shortened is the line of a record whose own is too long.
+func shortened(record *Record) []byte {
+	short := *record
+	short.Arguments, short.AWS, short.Errors = nil, nil, nil
+	short.Policies = short.Policies[:min(len(short.Policies), 3)]
+	short.Subjects = short.Subjects[:min(len(short.Subjects), 1)]
+	if line := short.append(nil); len(line) <= maxRecentBytes {
+		return line
+	}
+	// What a caller wrote can be six times as long with escapes: what is left is ours.
+	return (&Record{
+		Time: record.Time, RequestID: record.RequestID, Upstream: record.Upstream, HTTPMethod: record.HTTPMethod,
+		Decision: record.Decision, NotEnforced: record.NotEnforced, Status: record.Status, Duration: record.Duration,
+	}).append(nil)
 }
 
 // After gives the records with a number of at least from, oldest first and each one JSON

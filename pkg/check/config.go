@@ -40,8 +40,11 @@ type ConfigRequest struct {
 	Token string
 	// ExchangeCredential is the file for identity.oidc.exchange.
 	ExchangeCredential string
-	// AWS has credentials of whoever asks, to look at IAM; nil for none.
-	AWS *aws.Config
+	// AWS has credentials of whoever asks, to look at IAM; nil for none. AWSFault says why
+	// those that are there cannot be used, LeaveIAM that nobody looks.
+	AWS      *aws.Config
+	AWSFault error
+	LeaveIAM bool
 	// Issuer is the cluster's, for identity source serviceAccount.
 	Issuer string
 }
@@ -58,8 +61,14 @@ func Config(ctx context.Context, q ConfigRequest, r *Report) {
 	if q.Compiled.Identity.Source == authconfig.SourceBearer {
 		issuer(ctx, &q, client, r)
 	}
-	stsReachable(ctx, &q, client, r)
-	trust(ctx, &q, r)
+	reached := stsReachable(ctx, &q, client, r)
+	switch {
+	case q.LeaveIAM:
+	case !reached && q.AWS != nil:
+		r.Unknown(trustFact, errors.New("AWS STS is not reached"))
+	default:
+		trust(ctx, &q, r)
+	}
 	if q.Token == "" {
 		r.Unknown("exchange and tools", errors.New("give a caller's token with --token to look at them"))
 		return
@@ -174,7 +183,8 @@ func clock(there time.Time, r *Report) {
 	r.OK(name, "%s from the issuer's", skew.Round(time.Second))
 }
 
-func stsReachable(ctx context.Context, q *ConfigRequest, client *http.Client, r *Report) {
+// stsReachable reports whether AWS STS answers.
+func stsReachable(ctx context.Context, q *ConfigRequest, client *http.Client, r *Report) bool {
 	const name = "AWS STS"
 	endpoint := credentials.ConfiguredEndpoint(os.Getenv)
 	if endpoint == "" {
@@ -188,7 +198,7 @@ func stsReachable(ctx context.Context, q *ConfigRequest, client *http.Client, r 
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, http.NoBody)
 	if err != nil {
 		r.Fail(name, err.Error(), "see AWS_ENDPOINT_URL_STS")
-		return
+		return false
 	}
 	// It redirects to its page of documentation, which nobody wants.
 	plain := &http.Client{Transport: client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -205,10 +215,11 @@ func stsReachable(ctx context.Context, q *ConfigRequest, client *http.Client, r 
 			endpoint+": "+err.Error(),
 			"let Pods reach "+endpoint+" (a VPC endpoint, a proxy, the NetworkPolicy)",
 		)
-		return
+		return false
 	}
 	_ = response.Body.Close()
 	r.OK(name, "%s answers", endpoint)
+	return true
 }
 
 // exchange has STS give credentials for the token, and reports whether it did.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -23,33 +24,53 @@ import (
 const (
 	trustFact = "IAM's trust"
 	iamAdvice = "`kubectl countersign iam` writes what IAM must hold; docs/iam.md"
+	// iamRights are what the look takes.
+	iamRights = "it takes iam:GetRole and iam:GetOpenIDConnectProvider"
 )
+
+// ErrNoAWSCredentials says that nothing names any.
+var ErrNoAWSCredentials = errors.New("there are no AWS credentials")
 
 // AWSCredentials are those of whoever runs the check: environment, profile, single
 // sign-on. A machine's own role, which its metadata service has, is not asked for.
-// Without any the error says so.
+// The error is ErrNoAWSCredentials, or says what is wrong with those that are named.
 func AWSCredentials(ctx context.Context) (aws.Config, error) {
 	ctx, cancel := withTime(ctx)
 	defer cancel()
 	config, err := awsconfig.LoadDefaultConfig(ctx,
-		awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled), awsconfig.WithDefaultRegion("us-east-1"))
+		awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled), awsconfig.WithDefaultRegion("us-east-1"),
+		awsconfig.WithRetryMaxAttempts(1))
 	if err != nil {
 		return aws.Config{}, err
 	}
-	if _, err := config.Credentials.Retrieve(ctx); err != nil {
-		return aws.Config{}, fmt.Errorf("there are no AWS credentials: %w", err)
+	if _, err = config.Credentials.Retrieve(ctx); err == nil {
+		return config, nil
 	}
-	return config, nil
+	profile, id, secret := os.Getenv("AWS_PROFILE"), os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+	switch {
+	case id != "" && secret == "":
+		return aws.Config{}, errors.New("AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not")
+	case profile == "":
+		return aws.Config{}, ErrNoAWSCredentials
+	}
+	// The SDK's own text may have what a program printed that a profile names.
+	return aws.Config{}, fmt.Errorf(
+		"the profile %q gives none: see `aws sts get-caller-identity --profile %[1]s`",
+		profile,
+	)
 }
 
 // trust looks at what IAM holds of the auth-config's roles, in the account of the AWS
 // credentials: the provider, each role's trust policy and session length.
 func trust(ctx context.Context, q *ConfigRequest, r *Report) {
-	if q.AWS == nil {
-		r.Unknown(
-			trustFact,
-			errors.New("with AWS credentials of yours (AWS_PROFILE, ...) the roles' trust policies are looked at"),
-		)
+	switch {
+	case q.AWS == nil && q.AWSFault != nil:
+		r.add(Unknown, trustFact, "your AWS credentials cannot be used: "+q.AWSFault.Error(),
+			"or leave them alone with --aws=false")
+		return
+	case q.AWS == nil:
+		r.Unknown(trustFact, errors.New(
+			"with AWS credentials of yours (AWS_PROFILE, ...) the roles' trust policies are looked at"))
 		return
 	}
 	options := iam.Options{TrustOnly: true}
@@ -65,7 +86,7 @@ func trust(ctx context.Context, q *ConfigRequest, r *Report) {
 	defer cancel()
 	me, err := sts.NewFromConfig(*q.AWS).GetCallerIdentity(ctx, nil)
 	if err != nil {
-		r.Unknown(trustFact, fmt.Errorf("AWS does not take your credentials: %s", codeOf(err)))
+		r.Unknown(trustFact, notIdentified(err))
 		return
 	}
 	client := awsiam.NewFromConfig(*q.AWS)
@@ -145,16 +166,13 @@ func roleTrust(ctx context.Context, client *awsiam.Client, want *iam.Role, r *Re
 			),
 			"aws iam update-role --role-name "+want.Name+" --max-session-duration; or ask for less",
 		)
-	case compared.AnyAudience:
-		r.Warn(
-			trustFact,
-			want.ARN+" trusts tokens of the issuer for any audience",
-			"add the condition on the audience: whoever has a token of the issuer for another program has the role. "+iamAdvice,
-		)
+	case len(compared.Open) > 0:
+		r.Warn(trustFact, want.ARN+": "+strings.Join(compared.Open, "; "),
+			"whoever has such a token has the role, past the sidecar. "+iamAdvice)
 	case len(compared.Also) > 0:
 		r.OK(
 			trustFact,
-			"%s trusts the issuer where %s are as its policy says",
+			"%s trusts the issuer and the audience where %s are as its policy says",
 			want.ARN,
 			strings.Join(compared.Also, ", "),
 		)
@@ -172,9 +190,30 @@ func found(err error, what string, r *Report) bool {
 	case errors.As(err, &missing):
 		r.Fail(trustFact, "IAM does not have "+what, iamAdvice)
 	default:
-		r.Unknown(trustFact, fmt.Errorf("%s: %s", what, codeOf(err)))
+		r.add(Unknown, trustFact, what+": "+codeOf(err), iamRights)
 	}
 	return false
+}
+
+// notIdentified tells credentials that AWS refuses from an AWS that is not reached.
+func notIdentified(err error) error {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return fmt.Errorf("AWS does not take your credentials: %s", answer.ErrorCode())
+	}
+	return fmt.Errorf("AWS STS is not reached with your credentials: %w", innermost(err))
+}
+
+// innermost is what the SDK's chain of errors is about.
+func innermost(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err
 }
 
 // codeOf is AWS's code alone: its messages repeat request and account.
@@ -183,5 +222,5 @@ func codeOf(err error) string {
 	if errors.As(err, &answer) {
 		return answer.ErrorCode()
 	}
-	return err.Error()
+	return innermost(err).Error()
 }

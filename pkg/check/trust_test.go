@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -59,9 +60,10 @@ func TestWhatIAMHoldsIsComparedWithTheAuthConfig(t *testing.T) {
 		"the role is not there":            {func(a *iamAPI) { a.noRole = true }, check.Fail, "IAM does not have the role arn:aws:iam::123456789012:role/R", "kubectl countersign iam"},
 		"the role trusts another provider": {func(a *iamAPI) { a.trust = strings.ReplaceAll(a.trust, "oidc-provider/", "oidc-provider/x") }, check.Fail, "no statement allows sts:AssumeRoleWithWebIdentity to", "kubectl countersign iam"},
 		"the role takes another audience":  {func(a *iamAPI) { a.trust = strings.Replace(a.trust, `:aud":"aud"`, `:aud":"sts.amazonaws.com"`, 1) }, check.Fail, `no statement takes "aud"`, "kubectl countersign iam"},
-		"the role takes every audience":    {func(a *iamAPI) { a.trust = a.trust[:strings.Index(a.trust, `,"Condition"`)] + "}]}" }, check.Warn, "for any audience", "add the condition"},
+		"the role takes every audience":    {func(a *iamAPI) { a.trust = a.trust[:strings.Index(a.trust, `,"Condition"`)] + "}]}" }, check.Warn, "for any audience", "past the sidecar"},
 		"the role's sessions are shorter":  {func(a *iamAPI) { a.longest = 1800 }, check.Fail, "last 1800 s at most", "max-session-duration"},
-		"the user may not read IAM":        {func(a *iamAPI) { a.denied = map[string]bool{"GetRole": true} }, check.Unknown, "the role arn:aws:iam::123456789012:role/R: AccessDenied", ""},
+		"the user may not read IAM":        {func(a *iamAPI) { a.denied = map[string]bool{"GetRole": true} }, check.Unknown, "the role arn:aws:iam::123456789012:role/R: AccessDenied", "iam:GetRole"},
+		"AWS does not know the user":       {func(a *iamAPI) { a.denied = map[string]bool{"GetCallerIdentity": true} }, check.Unknown, "AWS does not take your credentials: AccessDenied", ""},
 		"the user is of another account":   {func(a *iamAPI) { a.caller = "210987654321" }, check.Unknown, "account 123456789012: your AWS credentials are of 210987654321", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,15 +97,35 @@ func (w *world) lookWith(t *testing.T, endpoint string) *check.Report {
 }
 
 func TestWithoutAWSCredentialsIAMIsNotAsked(t *testing.T) {
+	noCredentials(t)
+	if _, err := check.AWSCredentials(t.Context()); !errors.Is(err, check.ErrNoAWSCredentials) {
+		t.Errorf("got %v", err)
+	}
+	wantFact(t, newWorld(t).look(t), check.Unknown, "with AWS credentials of yours", "")
+}
+
+func noCredentials(t *testing.T) {
+	t.Helper()
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-	if _, err := check.AWSCredentials(t.Context()); err == nil {
-		t.Error("there are credentials")
+}
+
+func TestCredentialsThatCannotBeUsedAreExplained(t *testing.T) {
+	for name, c := range map[string]struct{ variable, value, want string }{
+		"a profile that is not there": {"AWS_PROFILE", "ops", "ops"},
+		"half of a key":               {"AWS_ACCESS_KEY_ID", "AKIAUSER", "AWS_SECRET_ACCESS_KEY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noCredentials(t)
+			t.Setenv(c.variable, c.value)
+			if _, err := check.AWSCredentials(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
-	wantFact(t, newWorld(t).look(t), check.Unknown, "with AWS credentials of yours", "")
 }
 
 func wantFact(t *testing.T, r *check.Report, state check.State, detail, advice string) {

@@ -16,23 +16,37 @@ func TestWhatATrustPolicyOfIAMLacks(t *testing.T) {
 		assume   = `"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity",` + provider
 		audience = `"Condition":{"StringEquals":{"idp.example.com:aud":"countersign"}}`
 	)
+	allow := func(condition string) string { return `{"Statement":{` + assume + `,"Condition":` + condition + `}}` }
 	tests := map[string]struct {
-		sts, document string
-		missing       string
-		any           bool
-		also          []string
+		sts, document, missing, open string
+		also                         []string
 	}{
 		"what the plan writes":                      {document: `{"Statement":[{` + assume + `,` + audience + `}]}`},
 		"a statement that is no list":               {document: `{"Statement":{` + assume + `,` + audience + `}}`},
-		"wildcards and another case":                {document: `{"Statement":{"Effect":"Allow","Action":["STS:assume*"],` + provider + `,"Condition":{"StringLike":{"IDP.example.com:aud":["counter*"]}}}}`},
-		"a condition with a boolean":                {document: `{"Statement":{` + assume + `,"Condition":{"StringEquals":{"idp.example.com:aud":["countersign"]},"Bool":{"aws:SecureTransport":true}}}}`, also: []string{"aws:SecureTransport"}},
+		"wildcards and another case":                {document: `{"Statement":{"Effect":"Allow","Action":["STS:assume*"],` + provider + `,"Condition":{"StringLike":{"IDP.example.com:aud":["countersign"]}}}}`},
+		"a condition with a boolean":                {document: allow(`{"StringEquals":{"idp.example.com:aud":["countersign"]},"Bool":{"aws:SecureTransport":true}}`), also: []string{"aws:SecureTransport"}},
 		"the provider of another account":           {document: strings.ReplaceAll(`{"Statement":{`+assume+`,`+audience+`}}`, "123456789012", "210987654321"), missing: "to arn:aws:iam::123456789012:oidc-provider/idp.example.com"},
 		"a service, as roles of EC2 have":           {document: `{"Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"ec2.amazonaws.com"}}}`, missing: "no statement allows sts:AssumeRoleWithWebIdentity"},
 		"a Deny alone":                              {document: `{"Statement":{` + strings.Replace(assume, "Allow", "Deny", 1) + `}}`, missing: "no statement allows"},
-		"another audience":                          {document: `{"Statement":{` + assume + `,` + strings.Replace(audience, `"countersign"`, `"sts.amazonaws.com"`, 1) + `}}`, missing: `no statement takes "countersign" as idp.example.com:aud`},
-		"every audience":                            {document: `{"Statement":{` + assume + `}}`, any: true},
-		"a subject beside the audience":             {document: `{"Statement":{` + assume + `,"Condition":{"StringEquals":{"idp.example.com:aud":"countersign","idp.example.com:sub":"alice"}}}}`, also: []string{"idp.example.com:sub"}},
+		"another audience":                          {document: allow(`{"StringEquals":{"idp.example.com:aud":"sts.amazonaws.com"}}`), missing: `no statement takes "countersign" as idp.example.com:aud`, open: `takes the audience "sts.amazonaws.com" too`},
+		"every audience":                            {document: `{"Statement":{` + assume + `}}`, open: "any audience"},
+		"every audience, by a pattern":              {document: allow(`{"StringLike":{"idp.example.com:aud":"*"}}`), open: "any audience"},
+		"a pattern where none is taken":             {document: allow(`{"StringEquals":{"idp.example.com:aud":"counter*"}}`), missing: `no statement takes "countersign"`, open: `takes the audience "counter*" too`},
+		"an audience beside ours":                   {document: allow(`{"StringEquals":{"idp.example.com:aud":["countersign","https://kubernetes.default.svc"]}}`), open: `takes the audience "https://kubernetes.default.svc" too`},
+		"conditions that exclude each other":        {document: allow(`{"StringEquals":{"idp.example.com:aud":"countersign"},"StringNotEquals":{"idp.example.com:aud":"countersign"}}`), missing: `no statement takes "countersign"`},
+		"no audience at all":                        {document: allow(`{"StringEquals":{"idp.example.com:aud":"countersign"},"Null":{"idp.example.com:aud":"true"}}`), missing: `no statement takes "countersign"`},
+		"an operator that is not known":             {document: allow(`{"StringEquals":{"idp.example.com:aud":"countersign"},"DateEquals":{"idp.example.com:aud":"x"}}`), also: []string{"idp.example.com:aud"}},
+		"all audiences but one":                     {document: allow(`{"StringNotEquals":{"idp.example.com:aud":"other"}}`), open: "any audience"},
+		"a subject beside the audience":             {document: allow(`{"StringEquals":{"idp.example.com:aud":"countersign","idp.example.com:sub":"alice"}}`), also: []string{"idp.example.com:sub"}},
+		"a Deny of everything":                      {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Deny","Principal":"*","Action":"*"}]}`, missing: `a Deny refuses "countersign"`},
+		"a Deny of other audiences":                 {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringNotEquals":{"idp.example.com:aud":"countersign"}}}]}`},
+		"a Deny that depends":                       {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Deny","Principal":"*","NotAction":"s3:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`, also: []string{"aws:SecureTransport"}},
+		"everybody":                                 {document: `{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole*"}}`, open: "for every principal"},
+		"all but some":                              {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Allow","NotPrincipal":{"AWS":"1"},"Action":"sts:*"}]}`, open: "for every principal"},
+		"all actions but one":                       {document: `{"Statement":{"Effect":"Allow",` + provider + `,"NotAction":"sts:AssumeRole",` + audience + `}}`},
 		"no tags where the config has session tags": {sts: ", sessionTags: true", document: `{"Statement":{` + assume + `,` + audience + `}}`, missing: "no statement allows sts:TagSession"},
+		"tags for a service alone":                  {sts: ", sessionTags: true", document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":["sts:TagSession","sts:SetSourceIdentity"]}]}`, missing: "no statement allows sts:TagSession to arn"},
+		"tags for another audience":                 {sts: ", sessionTags: true", document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Allow",` + provider + `,"Action":["sts:TagSession","sts:SetSourceIdentity"],"Condition":{"StringEquals":{"idp.example.com:aud":"zzz"}}}]}`, missing: "for sts:TagSession"},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -41,12 +55,15 @@ func TestWhatATrustPolicyOfIAMLacks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			missing := strings.Join(trust.Missing, "; ")
-			if (c.missing == "") != (missing == "") || !strings.Contains(missing, c.missing) {
-				t.Errorf("missing: %q", missing)
+			for what, c := range map[string]struct{ got, want string }{
+				"missing": {strings.Join(trust.Missing, "; "), c.missing}, "open": {strings.Join(trust.Open, "; "), c.open},
+			} {
+				if (c.want == "") != (c.got == "") || !strings.Contains(c.got, c.want) {
+					t.Errorf("%s: %q, want %q", what, c.got, c.want)
+				}
 			}
-			if trust.AnyAudience != c.any || !slices.Equal(trust.Also, c.also) {
-				t.Errorf("got %+v", trust)
+			if !slices.Equal(trust.Also, c.also) {
+				t.Errorf("also %q", trust.Also)
 			}
 		})
 	}
@@ -60,7 +77,7 @@ func TestTheTrustPolicyOfAPlanLacksNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if trust, err := role.CompareTrust(document); err != nil || len(trust.Missing)+len(trust.Also) > 0 || trust.AnyAudience {
+		if trust, err := role.CompareTrust(document); err != nil || len(trust.Missing)+len(trust.Also)+len(trust.Open) > 0 {
 			t.Errorf("%q: %+v, %v", sts, trust, err)
 		}
 	}

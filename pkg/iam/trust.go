@@ -3,7 +3,6 @@ package iam
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,15 +14,14 @@ import (
 type Trust struct {
 	// Missing says what the policy would have to let in and does not, a sentence each.
 	Missing []string
-	// AnyAudience is true where every token of the issuer is taken, whoever it is for.
-	AnyAudience bool
-	// Also are the condition keys beside the audience that a token or the request must
-	// meet: whether they do shows in an exchange only.
+	// Open says whom it lets in that the plan does not, a sentence each.
+	Open []string
+	// Also are condition keys beside the audience that a token or the request must meet,
+	// or must not: whether they do shows in an exchange only.
 	Also []string
 }
 
-// CompareTrust compares a role's trust policy with that of the plan. It reads Allow
-// statements; a Deny, or a condition that it does not know, shows in an exchange only.
+// CompareTrust compares a role's trust policy with that of the plan.
 func (r *Role) CompareTrust(document []byte) (Trust, error) {
 	want, err := parseTrust(r.TrustPolicy.Statement)
 	if err != nil || len(want) == 0 {
@@ -45,10 +43,13 @@ func (r *Role) CompareTrust(document []byte) (Trust, error) {
 // trustStatement is one of a trust policy. IAM writes a list of one as the thing itself.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 type trustStatement struct {
-	Effect    string                                  `json:"Effect"`
-	Principal jsontext.Value                          `json:"Principal"`
-	Action    oneOrMany[string]                       `json:"Action"`
-	Condition map[string]map[string]oneOrMany[string] `json:"Condition"`
+	Effect    string         `json:"Effect"`
+	Principal jsontext.Value `json:"Principal"`
+	// NotPrincipal is not looked into: whoever writes it lets in all others.
+	NotPrincipal jsontext.Value                          `json:"NotPrincipal"`
+	Action       oneOrMany[string]                       `json:"Action"`
+	NotAction    oneOrMany[string]                       `json:"NotAction"`
+	Condition    map[string]map[string]oneOrMany[string] `json:"Condition"`
 }
 
 type oneOrMany[T any] []T
@@ -88,6 +89,15 @@ func scalar(decoder *jsontext.Decoder, text *string) error {
 	return errors.ErrUnsupported
 }
 
+// trusts reports whether a statement is about tokens of a provider, and everybody
+// whether it is about everybody's.
+func (s *trustStatement) trusts(provider string) (is, everybody bool) {
+	if s.NotPrincipal != nil || string(s.Principal) == `"*"` {
+		return true, true
+	}
+	return slices.Contains(s.federated(), provider), false
+}
+
 func (s *trustStatement) federated() []string {
 	var principal struct {
 		Federated oneOrMany[string] `json:"Federated"`
@@ -98,39 +108,102 @@ func (s *trustStatement) federated() []string {
 	return principal.Federated
 }
 
-// allows reports whether a statement lets an action be done; IAM takes * and ? in it,
-// and no letter's case.
-func (s *trustStatement) allows(action string) bool {
-	return slices.ContainsFunc(s.Action, func(pattern string) bool {
-		return like(strings.ToLower(pattern), strings.ToLower(action))
-	})
+// matches reports whether a statement is about an action; IAM takes * and ? in it, and
+// no letter's case.
+func (s *trustStatement) matches(action string) bool {
+	is := func(pattern string) bool { return like(strings.ToLower(pattern), strings.ToLower(action)) }
+	if s.NotAction != nil {
+		return !slices.ContainsFunc(s.NotAction, is)
+	}
+	return slices.ContainsFunc(s.Action, is)
 }
 
-// like compares as IAM does where * and ? stand for any characters; where they do not,
-// a name that has them is rare.
+// like compares as IAM does where * and ? stand for any characters.
 func like(pattern, text string) bool {
-	quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
-	matches, err := regexp.MatchString(`^(?s:`+quoted+`)$`, text)
-	return err == nil && matches
+	// Where the last * was, and what it has taken so far.
+	star, taken, p, t := -1, 0, 0, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, taken = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p++
+			t++
+		case star >= 0:
+			taken++
+			p, t = star+1, taken
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// audiences are the values that a statement's conditions take for a key; bound is
-// false where they take any.
-func (s *trustStatement) audiences(key string) (values []string, bound bool) {
+// takes reports whether a statement's conditions on the key hold for an audience: all of
+// them must. Operators that it does not know hold.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+func (s *trustStatement) takes(key, audience string) bool {
 	for operator, keys := range s.Condition {
-		for k, v := range keys {
-			if strings.EqualFold(k, key) && comparesStrings(operator) {
-				values, bound = append(values, v...), true
+		for k, values := range keys {
+			if !strings.EqualFold(k, key) {
+				continue
+			}
+			if holds, known := holdsFor(operator, values, audience); known && !holds {
+				return false
 			}
 		}
 	}
-	return values, bound
+	return true
 }
 
-func comparesStrings(operator string) bool {
+// holdsFor evaluates one condition for a key that has one value.
+func holdsFor(operator string, values []string, value string) (holds, known bool) {
+	equal := map[string]func(pattern, text string) bool{
+		"StringEquals": func(a, b string) bool { return a == b }, "StringEqualsIgnoreCase": strings.EqualFold, "StringLike": like,
+	}
+	name := bareOperator(operator)
+	if name == "Null" {
+		return slices.Contains(values, "false"), true
+	}
+	positive := strings.Replace(name, "StringNot", "String", 1)
+	compare := equal[positive]
+	if compare == nil {
+		return true, false
+	}
+	found := slices.ContainsFunc(values, func(v string) bool { return compare(v, value) })
+	return found == (positive == name), true
+}
+
+// bareOperator is one without what makes no difference for a key that is there once.
+func bareOperator(operator string) string {
 	operator = strings.TrimPrefix(strings.TrimPrefix(operator, "ForAnyValue:"), "ForAllValues:")
-	operator = strings.TrimSuffix(operator, "IfExists")
-	return slices.Contains([]string{"StringEquals", "StringEqualsIgnoreCase", "StringLike"}, operator)
+	return strings.TrimSuffix(operator, "IfExists")
+}
+
+// audiences are the values that a statement's conditions name for the key.
+func (s *trustStatement) audiences(key string) (values []string) {
+	for operator, keys := range s.Condition {
+		for k, v := range keys {
+			if strings.EqualFold(k, key) && !strings.HasPrefix(bareOperator(operator), "StringNot") &&
+				bareOperator(operator) != "Null" {
+				values = append(values, v...)
+			}
+		}
+	}
+	return values
+}
+
+// otherKeys are those of conditions that takes does not evaluate.
+func (s *trustStatement) otherKeys(key string) (keys []string) {
+	for operator, of := range s.Condition {
+		for k := range of {
+			if _, known := holdsFor(operator, nil, ""); !strings.EqualFold(k, key) || !known {
+				keys = append(keys, k)
+			}
+		}
+	}
+	return keys
 }
 
 // audienceKey is the first condition key of the plan's statement: <issuer>:aud.
@@ -141,52 +214,74 @@ func (s *trustStatement) audienceKey() string {
 	return ""
 }
 
+// unlikelyAudience is nobody's: whoever takes it takes any.
+const unlikelyAudience = "an-audience-that-no-token-has-7f3a9c"
+
 func (s *trustStatement) compare(have []trustStatement) (found Trust) {
-	provider, key := s.federated(), s.audienceKey()
-	letsIn := slices.DeleteFunc(slices.Clone(have), func(h trustStatement) bool {
-		return h.Effect != "Allow" || !h.allows(actionAssume) ||
-			!slices.ContainsFunc(h.federated(), func(f string) bool {
-				return slices.Contains(provider, f)
-			})
-	})
-	if len(letsIn) == 0 {
-		found.Missing = append(found.Missing, "no statement allows "+actionAssume+" to "+strings.Join(provider, ", "))
-		return found
-	}
-	wanted, _ := s.audiences(key)
-	for _, audience := range wanted {
-		if !slices.ContainsFunc(letsIn, func(h trustStatement) bool { return h.takes(key, audience) }) {
-			found.Missing = append(found.Missing, fmt.Sprintf("no statement takes %q as %s", audience, key))
+	provider, key := strings.Join(s.federated(), ""), s.audienceKey()
+	wanted := s.audiences(key)
+	found.lacks(s.Action, provider, key, wanted, have)
+	for i := range have {
+		h := &have[i]
+		is, everybody := h.trusts(provider)
+		if !is || !h.matches(actionAssume) {
+			continue
 		}
-	}
-	for _, action := range s.Action {
-		if !slices.ContainsFunc(have, func(h trustStatement) bool { return h.Effect == "Allow" && h.allows(action) }) {
-			found.Missing = append(found.Missing, "no statement allows "+action)
+		if h.Effect != "Allow" {
+			found.deniedBy(h, key, wanted)
+			continue
 		}
-	}
-	for i := range letsIn {
-		if _, bound := letsIn[i].audiences(key); !bound {
-			found.AnyAudience = true
+		found.Also = append(found.Also, h.otherKeys(key)...)
+		switch {
+		case everybody:
+			found.Open = append(found.Open, "a statement is for every principal, or for all but some")
+		case h.takes(key, unlikelyAudience):
+			found.Open = append(found.Open, "it takes tokens of the issuer for any audience")
 		}
-		found.Also = append(found.Also, letsIn[i].otherKeys(key)...)
-	}
-	slices.Sort(found.Also)
-	found.Also = slices.Compact(found.Also)
-	return found
-}
-
-func (s *trustStatement) takes(key, audience string) bool {
-	values, bound := s.audiences(key)
-	return !bound || slices.ContainsFunc(values, func(v string) bool { return like(v, audience) })
-}
-
-func (s *trustStatement) otherKeys(audienceKey string) (keys []string) {
-	for _, of := range s.Condition {
-		for k := range of {
-			if !strings.EqualFold(k, audienceKey) {
-				keys = append(keys, k)
+		for _, audience := range h.audiences(key) {
+			if !slices.Contains(wanted, audience) && h.takes(key, audience) {
+				found.Open = append(found.Open, fmt.Sprintf("it takes the audience %q too", audience))
 			}
 		}
 	}
-	return keys
+	for _, list := range []*[]string{&found.Missing, &found.Open, &found.Also} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	return found
+}
+
+// lacks notes what no statement allows to tokens of the provider with the audiences.
+func (t *Trust) lacks(actions []string, provider, key string, audiences []string, have []trustStatement) {
+	allowed := func(action, audience string) bool {
+		return slices.ContainsFunc(have, func(h trustStatement) bool {
+			is, _ := h.trusts(provider)
+			return h.Effect == "Allow" && is && h.matches(action) && (audience == "" || h.takes(key, audience))
+		})
+	}
+	for _, action := range actions {
+		if !allowed(action, "") {
+			t.Missing = append(t.Missing, "no statement allows "+action+" to "+provider)
+			continue
+		}
+		for _, audience := range audiences {
+			if !allowed(action, audience) {
+				t.Missing = append(t.Missing, fmt.Sprintf("no statement takes %q as %s for %s", audience, key, action))
+			}
+		}
+	}
+}
+
+// deniedBy notes what a Deny takes away.
+func (t *Trust) deniedBy(h *trustStatement, key string, audiences []string) {
+	for _, audience := range audiences {
+		if !h.takes(key, audience) {
+			continue
+		}
+		if keys := h.otherKeys(key); len(keys) > 0 {
+			t.Also = append(t.Also, keys...)
+			continue
+		}
+		t.Missing = append(t.Missing, fmt.Sprintf("a Deny refuses %q as %s", audience, key))
+	}
 }

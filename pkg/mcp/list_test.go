@@ -97,6 +97,9 @@ func FuzzFilterMessage(f *testing.F) {
 func TestFilterMessageRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 	for name, in := range map[string]string{
 		"nothing":                               ``,
+		"a result that inherits a list":         `{"result":{"__proto__":{"tools":[{"name":"secret"}]}}}`,
+		"a message that inherits a result":      `{"id":1,"__proto__":{"result":{"tools":[{"name":"secret"}]}}}`,
+		"a list that is inherited, escaped":     `{"result":{"\u005f_proto__":{"tools":[{"name":"secret"}]}}}`,
 		"a message that breaks off":             `{"result":{"tools":[{"name":"a"}]}`,
 		"two messages":                          `{"id":1}{"id":2}`,
 		"a number":                              `1`,

@@ -573,6 +573,10 @@ func isPlain(text []byte) bool {
 	return !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c == '\\' || c >= utf8.RuneSelf })
 }
 
+// prototype is a member that gives an object those of another in JavaScript, where a
+// program copies it member by member.
+const prototype = "__proto__"
+
 // nameEnd looks at a whole member name of the message or its result. A known one
 // that is repeated, or written in another case, could be read in two ways.
 func (s *scanner) nameEnd() error {
@@ -594,6 +598,9 @@ func (s *scanner) nameEnd() error {
 		if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {
 			return ErrUnreadable
 		}
+	}
+	if string(decoded) == prototype {
+		return ErrUnreadable
 	}
 	s.member = string(decoded)
 	// A reader that ends strings at NUL, or passes over controls, sees less.

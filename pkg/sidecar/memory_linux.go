@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"bufio"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -15,33 +16,49 @@ import (
 // and the kernel maps sixteen around each that is touched. They stay in its cache, are
 // mapped again when they are used, and are the first to go where memory is short.
 //
-// Read-only mappings of a file are what the file has: to drop them loses nothing, see
-// MADV_DONTNEED in madvise(2).
+// A mapping all of whose pages are the file's loses nothing by it (MADV_DONTNEED in
+// madvise(2)). One that has pages of its own is left alone: relocations of a program that
+// is position-independent, a debugger's breakpoints.
 func releaseProgramPages() {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		slog.Debug("the program's pages stay mapped", "error", err)
 		return
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		slog.Debug("the program's pages stay mapped", "error", err)
 		return
 	}
 	defer func() { _ = maps.Close() }()
-	lines := bufio.NewScanner(maps)
-	for lines.Scan() {
-		begin, length, ok := programMapping(lines.Text(), self)
-		if !ok {
-			continue
-		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, begin, length, unix.MADV_DONTNEED); errno != 0 {
+	for _, m := range unchangedMappings(maps, self) {
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.begin, m.length, unix.MADV_DONTNEED); errno != 0 {
 			slog.Debug("the program's pages stay mapped", "error", errno)
 		}
 	}
 }
 
-// programMapping reads a line of /proc/self/maps; ok is true for what is mapped of the
+type mapping struct{ begin, length uintptr }
+
+// unchangedMappings are the program's read-only ones whose pages are all the file's, of
+// /proc/self/smaps: see proc_pid_smaps(5).
+func unchangedMappings(smaps io.Reader, program string) (unchanged []mapping) {
+	var current mapping
+	lines := bufio.NewScanner(smaps)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		switch {
+		case strings.Contains(name, "-"):
+			begin, length, _ := programMapping(lines.Text(), program)
+			current = mapping{begin, length}
+		case name == "Anonymous" && current.length > 0 && strings.TrimSpace(value) == "0 kB":
+			unchanged = append(unchanged, current)
+		}
+	}
+	return unchanged
+}
+
+// programMapping reads the head of a mapping; ok is true for what is mapped of the
 // program and cannot be written: see proc_pid_maps(5).
 func programMapping(line, program string) (begin, length uintptr, ok bool) {
 	fields := strings.Fields(line)

@@ -98,8 +98,11 @@ func TestTheSpecificationIsFoundWhereTheCallerPutsIt(t *testing.T) {
 		"exec": {
 			[]string{"--systemd-cgroup", "exec", "--process", "/tmp/p.json", "--detach", "id"}, "/tmp/p.json", processAlone,
 		},
-		"exec with a command": {[]string{"exec", "id", "sh"}, "", processAlone},
-		"starts nothing":      {[]string{"kill", "id", "9"}, "", ""},
+		"a file of the command's own": {[]string{"exec", "id", "prog", "-p", "/file.json"}, "", processAlone},
+		"a container of that name":    {[]string{"--root", "/run/r", "delete", "--force", "run"}, "", ""},
+		"a root of that name":         {[]string{"--root", "run", "state", "id"}, "", ""},
+		"exec with a command":         {[]string{"exec", "id", "sh"}, "", processAlone},
+		"starts nothing":              {[]string{"kill", "id", "9"}, "", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,11 @@ func run(arguments []string) error {
 		if spec, err = allowed.fit(spec, part); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if err := os.WriteFile(path, spec, 0o600); err != nil { //nolint:gosec // See above.
+		// A new name is taken only when the file is whole.
+		if err := os.WriteFile(path+".new", spec, 0o600); err != nil { //nolint:gosec // See above.
+			return err
+		}
+		if err := os.Rename(path+".new", path); err != nil { //nolint:gosec // See above.
 			return err
 		}
 	}
@@ -54,37 +58,46 @@ const (
 	processAlone   = ""
 )
 
+// withValue are runc's flags whose value is the next argument, before a command and behind
+// create, run, restore and exec.
+var withValue = []string{
+	"--root", "--log", "--log-format", "--criu", "--rootless",
+	"--bundle", "-b", "--console-socket", "--pid-file", "--preserve-fds", "--image-path", "--work-path", "--parent-path",
+	"--manage-cgroups-mode", "--lsm-profile", "--lsm-mount-context", "--process", "-p", "--cwd", "--env", "-e", "--user",
+	"-u", "--additional-gids", "-g", "--process-label", "--apparmor", "--cap", "-c", "--cgroup",
+}
+
 // specification finds the file that says what runs, "" where the command starts
 // nothing, and which member of it is the process.
 func specification(arguments []string) (path, part string) {
-	command := slices.IndexFunc(arguments, func(a string) bool {
-		return slices.Contains([]string{"create", "run", "restore", "exec"}, a)
-	})
-	if command < 0 {
+	_, rest := flags(arguments)
+	if len(rest) == 0 {
 		return "", ""
 	}
-	rest := arguments[command+1:]
-	if arguments[command] == "exec" {
-		return value(rest, "-p", "--process"), processAlone
+	values, _ := flags(rest[1:])
+	switch rest[0] {
+	case "exec":
+		return values["--process"] + values["-p"], processAlone
+	case "create", "run", "restore":
+		bundle := values["--bundle"] + values["-b"]
+		if bundle == "" {
+			bundle = "."
+		}
+		return filepath.Join(bundle, "config.json"), wholeContainer
 	}
-	bundle := value(rest, "-b", "--bundle")
-	if bundle == "" {
-		bundle = "."
-	}
-	return filepath.Join(bundle, "config.json"), wholeContainer
+	return "", ""
 }
 
-// value is that of a flag, "" without one.
-func value(arguments []string, names ...string) string {
-	for n, argument := range arguments {
-		for _, name := range names {
-			if argument == name && n+1 < len(arguments) {
-				return arguments[n+1]
-			}
-			if v, ok := strings.CutPrefix(argument, name+"="); ok {
-				return v
-			}
+// flags reads flags up to the first argument that is none.
+func flags(arguments []string) (values map[string]string, rest []string) {
+	values = map[string]string{}
+	for len(arguments) > 0 && strings.HasPrefix(arguments[0], "-") {
+		name, value, joined := strings.Cut(arguments[0], "=")
+		arguments = arguments[1:]
+		if !joined && len(arguments) > 0 && slices.Contains(withValue, name) {
+			value, arguments = arguments[0], arguments[1:]
 		}
+		values[name] = value
 	}
-	return ""
+	return values, arguments
 }
