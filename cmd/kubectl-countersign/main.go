@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,19 +27,45 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	err := rootCommand().ExecuteContext(ctx)
+	root := rootCommand()
+	begun := false
+	beforeRun(root, func() { begun = true })
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return
 	}
-	code := commands.ExitFinding
 	var coded *commands.ExitError
-	if errors.As(err, &coded) {
-		code = coded.Code
-	}
-	if coded == nil || coded.Err != nil {
+	if !errors.As(err, &coded) || coded.Err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 	}
-	os.Exit(code) //nolint:gocritic // the process ends, so does the signal handler
+	os.Exit(codeOf(err, begun)) //nolint:gocritic // the process ends, so does the signal handler
+}
+
+// beforeRun has do called before each command runs, which is after its arguments and flags
+// were found right.
+func beforeRun(command *cobra.Command, do func()) {
+	if run := command.RunE; run != nil {
+		command.RunE = func(c *cobra.Command, args []string) error {
+			do()
+			return run(c, args)
+		}
+	}
+	for _, child := range command.Commands() {
+		beforeRun(child, do)
+	}
+}
+
+// codeOf is the exit code for an error: a command that never began, and a file that is
+// not there, are nothing that was found.
+func codeOf(err error, begun bool) int {
+	var coded *commands.ExitError
+	switch {
+	case errors.As(err, &coded):
+		return coded.Code
+	case !begun, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return commands.ExitBlind
+	}
+	return commands.ExitFinding
 }
 
 // kubeFlags are kubectl's own.
