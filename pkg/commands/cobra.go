@@ -224,7 +224,7 @@ func format(value string, known ...Format) (Format, error) {
 			return f, nil
 		}
 	}
-	return "", fmt.Errorf("--output: %q is not one of %s", value, strings.Join(names, ", "))
+	return "", blind(fmt.Errorf("--output: %q is not one of %s", value, strings.Join(names, ", ")))
 }
 
 func must(err error) {
