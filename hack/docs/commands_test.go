@@ -151,7 +151,7 @@ func newWorld(t *testing.T) *world {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // One of them is a program.
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,7 +205,7 @@ func (w *world) sh(t *testing.T, line string) (output string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, "sh", "-c", line) //nolint:gosec // Lines of our own documentation.
+	command := exec.CommandContext(ctx, "sh", "-c", line)
 	command.Dir, command.Env = w.dir, w.environment
 	text, err := command.CombinedOutput()
 	var exit *exec.ExitError

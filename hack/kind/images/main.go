@@ -80,7 +80,6 @@ func (m maker) names(ctx context.Context) ([]string, error) {
 }
 
 func (m maker) output(ctx context.Context, arguments ...string) (string, error) {
-	//nolint:gosec // The caller's own program.
 	output, err := exec.CommandContext(ctx, filepath.Join(m.programs, "kubeadm"), arguments...).Output()
 	if err != nil {
 		return "", fmt.Errorf("kubeadm %s: %w", strings.Join(arguments, " "), err)
@@ -103,7 +102,7 @@ func (m maker) image(name string) (ociarchive.Named, error) {
 	case "kube-proxy":
 		return m.withProgram(name, binary)
 	}
-	content, err := os.ReadFile(binary) //nolint:gosec // See output.
+	content, err := os.ReadFile(binary)
 	if err != nil {
 		return ociarchive.Named{}, err
 	}
@@ -114,7 +113,7 @@ func (m maker) image(name string) (ociarchive.Named, error) {
 
 // withProgram is the root file system with iptables and the program in it.
 func (m maker) withProgram(name, binary string) (ociarchive.Named, error) {
-	content, err := os.ReadFile(binary) //nolint:gosec // See output.
+	content, err := os.ReadFile(binary)
 	if err != nil {
 		return ociarchive.Named{}, err
 	}

@@ -34,7 +34,7 @@ func run(arguments []string) error {
 		if err != nil {
 			return err
 		}
-		spec, err := os.ReadFile(path) //nolint:gosec // The caller is root, and names a file of its own.
+		spec, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -42,10 +42,10 @@ func run(arguments []string) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		// A new name is taken only when the file is whole.
-		if err := os.WriteFile(path+".new", spec, 0o600); err != nil { //nolint:gosec // See above.
+		if err := os.WriteFile(path+".new", spec, 0o600); err != nil {
 			return err
 		}
-		if err := os.Rename(path+".new", path); err != nil { //nolint:gosec // See above.
+		if err := os.Rename(path+".new", path); err != nil {
 			return err
 		}
 	}
