@@ -31,7 +31,11 @@ func (a *Answer) WriteText(w io.Writer) error {
 		}
 	}
 	if a.Caller != "" {
-		line("Caller", "%s (issuer %s)", printable(a.Caller), printable(a.Issuer))
+		if a.Issuer == "" {
+			line("Caller", "%s", printable(a.Caller))
+		} else {
+			line("Caller", "%s (issuer %s)", printable(a.Caller), printable(a.Issuer))
+		}
 	}
 	if a.Expires != nil {
 		line("Expires", "%s", a.Expires.UTC().Format(time.RFC3339))
@@ -91,7 +95,10 @@ func (d *Decision) write(line func(name, format string, args ...any)) {
 		line("", "error %s", e)
 	}
 	for i, change := range d.Changes {
-		heading := map[bool]string{true: "Allowed by"}[i == 0]
+		heading := "or by"
+		if i == 0 || change.WithAnother {
+			heading = map[bool]string{true: "Allowed by", false: "and by"}[i == 0]
+		}
 		WriteChange(change, func(text string) { line(heading, "%s", text); heading = "" })
 	}
 	if d.Script != nil {
