@@ -1,6 +1,7 @@
 package doctable
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,6 +61,23 @@ func eachLine(take func(page, line string)) error {
 		}
 	}
 	return nil
+}
+
+// CheckCommandLines says what the documentation runs of a program that the program does
+// not have, or that it runs fewer command lines of it than least.
+func CheckCommandLines(program string, root func() *cobra.Command, least int) error {
+	lines, err := CommandLines(program)
+	if err != nil {
+		return err
+	}
+	if len(lines) < least {
+		return fmt.Errorf("%d command lines are in the documentation: are they found?", len(lines))
+	}
+	var faults []error
+	for _, line := range lines {
+		faults = append(faults, line.Check(root()))
+	}
+	return errors.Join(faults...)
 }
 
 var inTicks = regexp.MustCompile("`[^`]*`")
