@@ -99,11 +99,8 @@ func runCheck(c *cobra.Command, kube *kubeFlags, o *checkOptions) error {
 			return err
 		}
 	}
-	switch {
-	case report.Failed():
-		return finding()
-	case report.Blind():
-		return &commands.ExitError{Code: commands.ExitBlind}
+	if code := report.ExitCode(); code != 0 {
+		return &commands.ExitError{Code: code}
 	}
 	return nil
 }

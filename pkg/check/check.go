@@ -81,9 +81,17 @@ func (r *Report) Failed() bool {
 	return slices.ContainsFunc(r.Facts, func(f Fact) bool { return f.State == Fail })
 }
 
-// Blind reports whether nothing at all could be looked at.
-func (r *Report) Blind() bool {
-	return !slices.ContainsFunc(r.Facts, func(f Fact) bool { return f.State != Unknown })
+// ExitCode is that of the program: 1 where something does not hold, 2 where nothing at
+// all could be looked at, else 0.
+func (r *Report) ExitCode() int {
+	known := func(f Fact) bool { return f.State != Unknown }
+	switch {
+	case r.Failed():
+		return 1
+	case !slices.ContainsFunc(r.Facts, known):
+		return 2
+	}
+	return 0
 }
 
 func withTime(ctx context.Context) (context.Context, context.CancelFunc) {

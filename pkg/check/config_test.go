@@ -170,4 +170,7 @@ func TestWhatAnAuthConfigRefersTo(t *testing.T) {
 func wantFailure(t *testing.T, r *check.Report, detail, advice string) {
 	t.Helper()
 	wantFact(t, r, check.Fail, detail, advice)
+	if code := r.ExitCode(); code != 1 {
+		t.Errorf("exit %d", code)
+	}
 }
