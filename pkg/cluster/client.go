@@ -38,6 +38,9 @@ type Client struct {
 // Connect makes a client of a kubeconfig.
 func Connect(kubeconfig clientcmd.ClientConfig, systemNamespace string) (*Client, error) {
 	config, err := kubeconfig.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("find the cluster: there is no kubeconfig; name one with --kubeconfig or $KUBECONFIG")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w", err)
 	}

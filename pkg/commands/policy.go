@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"github.com/countersign-io/countersign/pkg/policylife"
@@ -143,11 +145,19 @@ func eachRecord(c *cobra.Command, files []string, take func(line []byte)) error 
 		}
 		lines := bufio.NewScanner(from)
 		lines.Buffer(nil, maxRecord)
+		others := 0
 		for lines.Scan() {
+			if line := bytes.TrimSpace(lines.Bytes()); !jsontext.Value(line).IsValid() && len(line) > 0 {
+				others++
+				continue
+			}
 			take(lines.Bytes())
 		}
 		if err := lines.Err(); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
+		}
+		if others > 0 {
+			_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s: %d lines are no JSON, and passed over\n", file, others)
 		}
 	}
 	return nil

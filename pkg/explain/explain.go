@@ -149,6 +149,10 @@ func (a *Answer) caller(ctx context.Context, q *Question, verifier *identity.Ver
 	if caller, err = unverified(q); err != nil {
 		return nil, nil //nolint:nilerr,nilnil // the refusal says it
 	}
+	// Clients are not told which issuers are trusted; who has the auth-config may know.
+	if want := q.Config.Identity.OIDC.Issuer; want != "" && caller.Issuer != want {
+		a.Refusal += fmt.Sprintf(" (it has %q, the auth-config %q)", caller.Issuer, want)
+	}
 	return caller, nil
 }
 

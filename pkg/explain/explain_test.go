@@ -50,10 +50,12 @@ func TestExplanations(t *testing.T) {
 	}{
 		"a caller with a role": {issuer.Token(reader), "", "", []string{
 			"Token     accepted", "Caller    alice (issuer " + issuer.URL, "[1] no match", "[0] SELECTED", "role/Readers", "Session   alice", `Principal MCP::User::"alice"`, `groups = ["readers"]`}},
-		"an allowed tool":           {issuer.Token(reader), "list", `{"region":"us"}`, []string{"list allowed on aws: a policy permits it", "policy us"}},
-		"a denied tool":             {issuer.Token(reader), "list", `{"region":"eu"}`, []string{"list DENIED on aws: no policy permits it"}},
-		"a reserved tool":           {issuer.Token(reader), "CallTool", ``, []string{"DENIED on aws: the tool bears the name of a built-in action"}},
-		"an expired token":          {issuer.Token(expired), "", "", []string{"REFUSED, 401: the token has expired", "unverified", "SELECTED"}},
+		"an allowed tool":  {issuer.Token(reader), "list", `{"region":"us"}`, []string{"list allowed on aws: a policy permits it", "policy us"}},
+		"a denied tool":    {issuer.Token(reader), "list", `{"region":"eu"}`, []string{"list DENIED on aws: no policy permits it"}},
+		"a reserved tool":  {issuer.Token(reader), "CallTool", ``, []string{"DENIED on aws: the tool bears the name of a built-in action"}},
+		"an expired token": {issuer.Token(expired), "", "", []string{"REFUSED, 401: the token has expired", "unverified", "SELECTED"}},
+		"a token of another issuer": {issuer.Token(map[string]any{"sub": "alice", "aud": "aud", "iss": "https://other.example.com"}), "", "", []string{
+			`REFUSED, 401: the token's iss is not the issuer that this resource trusts (it has "https://other.example.com", the auth-config "` + issuer.URL + `")`}},
 		"a token that is no token":  {"abc", "", "", []string{"REFUSED, 401: the token is not a JWT"}},
 		"a caller without any role": {issuer.Token(map[string]any{"sub": "bob", "aud": "aud"}), "", "", []string{"accepted", "Role      none, 403: no role mapping matches", "the matcher failed"}},
 	} {
