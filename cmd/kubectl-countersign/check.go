@@ -59,7 +59,7 @@ func checkCommand(kube *kubeFlags) *cobra.Command {
 		&o.aws,
 		"aws",
 		true,
-		"look at the roles' trust policies in IAM with your AWS credentials where there are some (environment, profile); it only reads",
+		"compare IAM with the auth-config, with your AWS credentials where there are some; it only reads",
 	)
 	outputFlag(command, &o.output, false)
 	return command

@@ -42,6 +42,8 @@ func TestWhatATrustPolicyOfIAMLacks(t *testing.T) {
 		"a Deny of other audiences":                 {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringNotEquals":{"idp.example.com:aud":"countersign"}}}]}`},
 		"a Deny that depends":                       {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Deny","Principal":"*","NotAction":"s3:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`, also: []string{"aws:SecureTransport"}},
 		"everybody":                                 {document: `{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole*"}}`, open: "for every principal"},
+		"everybody, by the longer way":              {document: `{"Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:*"}}`, open: "for every principal"},
+		"a Deny of all but some":                    {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"Action":"*"}]}`, also: []string{"NotPrincipal"}},
 		"all but some":                              {document: `{"Statement":[{` + assume + `,` + audience + `},{"Effect":"Allow","NotPrincipal":{"AWS":"1"},"Action":"sts:*"}]}`, open: "for every principal"},
 		"all actions but one":                       {document: `{"Statement":{"Effect":"Allow",` + provider + `,"NotAction":"sts:AssumeRole",` + audience + `}}`},
 		"no tags where the config has session tags": {sts: ", sessionTags: true", document: `{"Statement":{` + assume + `,` + audience + `}}`, missing: "no statement allows sts:TagSession"},

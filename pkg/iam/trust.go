@@ -17,14 +17,14 @@ type Trust struct {
 	// Open says whom it lets in that the plan does not, a sentence each.
 	Open []string
 	// Also are condition keys beside the audience that a token or the request must meet,
-	// or must not: whether they do shows in an exchange only.
+	// or must not, and NotPrincipal of a Deny: what comes of them shows in an exchange only.
 	Also []string
 }
 
 // CompareTrust compares a role's trust policy with that of the plan.
 func (r *Role) CompareTrust(document []byte) (Trust, error) {
 	want, err := parseTrust(r.TrustPolicy.Statement)
-	if err != nil || len(want) == 0 {
+	if err != nil {
 		return Trust{}, fmt.Errorf("the plan's own trust policy: %w", err)
 	}
 	var policy struct {
@@ -92,20 +92,25 @@ func scalar(decoder *jsontext.Decoder, text *string) error {
 // trusts reports whether a statement is about tokens of a provider, and everybody
 // whether it is about everybody's.
 func (s *trustStatement) trusts(provider string) (is, everybody bool) {
-	if s.NotPrincipal != nil || string(s.Principal) == `"*"` {
+	principal := s.principal()
+	if s.NotPrincipal != nil || string(s.Principal) == `"*"` || slices.Contains(principal.AWS, "*") {
 		return true, true
 	}
-	return slices.Contains(s.federated(), provider), false
+	return slices.Contains(principal.Federated, provider), false
 }
 
-func (s *trustStatement) federated() []string {
-	var principal struct {
-		Federated oneOrMany[string] `json:"Federated"`
+// trustPrincipal are the kinds of principals that can be holders of the issuer's tokens:
+// {"AWS": "*"} is everybody, as "*" is.
+type trustPrincipal struct {
+	Federated oneOrMany[string] `json:"Federated"`
+	AWS       oneOrMany[string] `json:"AWS"`
+}
+
+func (s *trustStatement) principal() (p trustPrincipal) {
+	if s.Principal.Kind() != '{' || json.Unmarshal(s.Principal, &p) != nil {
+		return trustPrincipal{}
 	}
-	if s.Principal.Kind() != '{' || json.Unmarshal(s.Principal, &principal) != nil {
-		return nil
-	}
-	return principal.Federated
+	return p
 }
 
 // matches reports whether a statement is about an action; IAM takes * and ? in it, and
@@ -160,7 +165,8 @@ func (s *trustStatement) takes(key, audience string) bool {
 // holdsFor evaluates one condition for a key that has one value.
 func holdsFor(operator string, values []string, value string) (holds, known bool) {
 	equal := map[string]func(pattern, text string) bool{
-		"StringEquals": func(a, b string) bool { return a == b }, "StringEqualsIgnoreCase": strings.EqualFold, "StringLike": like,
+		"StringEquals":           func(a, b string) bool { return a == b },
+		"StringEqualsIgnoreCase": strings.EqualFold, "StringLike": like,
 	}
 	name := bareOperator(operator)
 	if name == "Null" {
@@ -218,7 +224,7 @@ func (s *trustStatement) audienceKey() string {
 const unlikelyAudience = "an-audience-that-no-token-has-7f3a9c"
 
 func (s *trustStatement) compare(have []trustStatement) (found Trust) {
-	provider, key := strings.Join(s.federated(), ""), s.audienceKey()
+	provider, key := strings.Join(s.principal().Federated, ""), s.audienceKey()
 	wanted := s.audiences(key)
 	found.lacks(s.Action, provider, key, wanted, have)
 	for i := range have {
@@ -278,7 +284,11 @@ func (t *Trust) deniedBy(h *trustStatement, key string, audiences []string) {
 		if !h.takes(key, audience) {
 			continue
 		}
-		if keys := h.otherKeys(key); len(keys) > 0 {
+		keys := h.otherKeys(key)
+		if h.NotPrincipal != nil {
+			keys = append(keys, "NotPrincipal")
+		}
+		if len(keys) > 0 {
 			t.Also = append(t.Also, keys...)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,24 @@ func claims(more map[string]any) map[string]any {
 		all[name] = value
 	}
 	return all
+}
+
+func TestATokenThatIsForgottenForAnotherIsCounted(t *testing.T) {
+	issuer := newIssuer(t)
+	b := bearer(t, issuer, nil)
+	evicted := 0
+	b.ObserveEvictions(func() { evicted++ })
+	for n := range maxVerified - 1 {
+		b.verified.Add(NewToken(strconv.Itoa(n)).digest, &verifiedToken{})
+	}
+	for n, want := range []int{0, 1, 2} {
+		if _, err := b.Authenticate(t.Context(), header(issuer.Token(claims(map[string]any{"n": n})))); err != nil {
+			t.Fatal(err)
+		}
+		if evicted != want {
+			t.Errorf("%d are forgotten after %d more", evicted, n+1)
+		}
+	}
 }
 
 func TestATokenGivesItsCaller(t *testing.T) {

@@ -45,11 +45,8 @@ var resultMembers = []string{
 	"capabilities", "nextCursor", "isError",
 }
 
-// edit replaces bytes [from, to) of a message.
-type edit struct {
-	from, to int
-	text     string
-}
+// cut takes bytes [from, to) out of a message.
+type cut struct{ from, to int }
 
 // listOf is the index of a result's member in lists, or -1.
 func listOf(member string) int {
@@ -61,11 +58,11 @@ func listOf(member string) int {
 	return -1
 }
 
-// listCutter walks one list and collects edits.
+// listCutter walks one list and collects what to cut.
 type listCutter struct {
 	walker
 	filter ListFilter
-	edits  []edit
+	cuts   []cut
 }
 
 // filterList cuts the entries that the caller may not see out of a list, the value of
@@ -77,7 +74,7 @@ func filterList(which int, list []byte, filter ListFilter) ([]byte, error) {
 	if err := c.list(which); err != nil {
 		return nil, err
 	}
-	return applyEdits(list, c.edits), nil
+	return withoutCuts(list, c.cuts), nil
 }
 
 // issueTask tells the filter of the id in a result that creates a task.
@@ -107,15 +104,14 @@ func issueTaskObject(value jsontext.Value, filter ListFilter) error {
 	})
 }
 
-func applyEdits(text []byte, edits []edit) []byte {
-	if len(edits) == 0 {
+func withoutCuts(text []byte, cuts []cut) []byte {
+	if len(cuts) == 0 {
 		return text
 	}
 	out := make([]byte, 0, len(text)+32)
 	at := 0
-	for _, e := range edits {
+	for _, e := range cuts {
 		out = append(out, text[at:e.from]...)
-		out = append(out, e.text...)
 		at = e.to
 	}
 	return append(out, text[at:]...)
@@ -133,7 +129,7 @@ func (c *listCutter) list(which int) error {
 	// The separator in front of an entry belongs to it, so that cutting [end of the one
 	// before, own end) works for all but the first that stays.
 	previousEnd, kept := c.at, 0
-	var leading *edit
+	var leading *cut
 	for first := true; ; first = false {
 		more, err := c.between(']', first)
 		if err != nil {
@@ -151,20 +147,20 @@ func (c *listCutter) list(which int) error {
 		case !show && kept == 0:
 			// Nothing stands before it: cut it, and later the comma behind it.
 			if leading == nil {
-				leading = &edit{from: previousEnd}
+				leading = &cut{from: previousEnd}
 			}
 			leading.to = end
 		case !show:
-			if n := len(c.edits); n > 0 && c.edits[n-1].to == previousEnd {
-				c.edits[n-1].to = end // one edit for a row of entries
+			if n := len(c.cuts); n > 0 && c.cuts[n-1].to == previousEnd {
+				c.cuts[n-1].to = end // one for a row of entries
 			} else {
-				c.edits = append(c.edits, edit{from: previousEnd, to: end})
+				c.cuts = append(c.cuts, cut{from: previousEnd, to: end})
 			}
 		default:
 			if leading != nil {
 				comma := bytes.IndexByte(c.text[leading.to:], ',')
 				leading.to += comma + 1
-				c.edits = append(c.edits, *leading)
+				c.cuts = append(c.cuts, *leading)
 				leading = nil
 			}
 			kept++
@@ -172,7 +168,7 @@ func (c *listCutter) list(which int) error {
 		previousEnd = end
 	}
 	if leading != nil {
-		c.edits = append(c.edits, *leading)
+		c.cuts = append(c.cuts, *leading)
 	}
 	return nil
 }
@@ -185,7 +181,7 @@ func (c *listCutter) entry(which int) (show bool, err error) {
 		if err != nil {
 			return err
 		}
-		if name, err = text(quoted); err != nil {
+		if name, err = decodeString(quoted[1 : len(quoted)-1]); err != nil {
 			return err
 		}
 		found, show = true, lists[which].show(c.filter, name)

@@ -1,13 +1,10 @@
 package mcp
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -213,102 +210,6 @@ func (s *scanner) write(dst, chunk []byte) ([]byte, error) {
 		i++
 	}
 	return dst, nil
-}
-
-// deepRun is the number of bytes that go on as they came, within a member of a result or
-// of params: nothing is looked at there but the grammar. It moves the state over them,
-// and leaves to step what is rarer: escapes, numbers, literals, separators, errors.
-func (s *scanner) deepRun(b []byte) int {
-	// The value of a member is itself at this depth, what it contains is deeper.
-	floor := s.base + 2
-	if len(s.stack) <= floor || len(s.split) > 0 {
-		return 0
-	}
-	for i := 0; i < len(b); i++ {
-		c := b[i]
-		if s.state == inString {
-			i += plainRun(b[i:])
-			if i == len(b) || b[i] != '"' {
-				return i
-			}
-			s.state = expectCommaOrEnd
-			if s.isKey {
-				s.state = expectColon
-			}
-			continue
-		}
-		if c == ' ' {
-			if s.state > expectCommaOrEnd {
-				return i
-			}
-			continue
-		}
-		switch s.state {
-		case expectKey, expectKeyOrEnd:
-			if c != '"' {
-				return i
-			}
-			s.state, s.isKey = inString, true
-		case expectColon:
-			if c != ':' {
-				return i
-			}
-			s.state = expectValue
-		case expectValue, expectValueOrEnd:
-			if !s.deepValue(c) {
-				return i
-			}
-		case expectCommaOrEnd:
-			if !s.deepEnd(c, floor) {
-				return i
-			}
-		default:
-			return i
-		}
-	}
-	return len(b)
-}
-
-// deepValue begins a string or a container; it reports whether c does.
-func (s *scanner) deepValue(c byte) bool {
-	switch {
-	case c == '"':
-		s.state, s.isKey = inString, false
-	case c == '{' && len(s.stack) < maxAnswerDepth:
-		s.state, s.stack = expectKeyOrEnd, append(s.stack, c)
-	case c == '[' && len(s.stack) < maxAnswerDepth:
-		s.state, s.stack = expectValueOrEnd, append(s.stack, c)
-	default:
-		return false
-	}
-	return true
-}
-
-// deepEnd takes what follows a value, unless it ends the member; it reports whether it
-// did.
-func (s *scanner) deepEnd(c byte, floor int) bool {
-	open := s.stack[len(s.stack)-1]
-	switch {
-	case c == ',' && open == '{':
-		s.state = expectKey
-	case c == ',':
-		s.state = expectValue
-	case len(s.stack) > floor+1 && (c == '}' && open == '{' || c == ']' && open == '['):
-		s.stack = s.stack[:len(s.stack)-1]
-	default:
-		return false
-	}
-	return true
-}
-
-// plainRun is the number of bytes of a string that need no look.
-func plainRun(b []byte) int {
-	for i, c := range b {
-		if c < 0x20 || c == '"' || c == '\\' || c == 0xC2 || c == 0xE2 {
-			return i
-		}
-	}
-	return len(b)
 }
 
 // finish says that no more bytes come.
@@ -566,59 +467,4 @@ func (s *scanner) valueEnd(dst []byte) ([]byte, error) {
 		s.Notes.Message(s.method, s.params)
 	}
 	return dst, nil
-}
-
-// isPlain reports whether a string's text is what it stands for: ASCII without escapes.
-func isPlain(text []byte) bool {
-	return !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c == '\\' || c >= utf8.RuneSelf })
-}
-
-// prototype is a member that gives an object those of another in JavaScript, where a
-// program copies it member by member.
-const prototype = "__proto__"
-
-// nameEnd looks at a whole member name of the message or its result. A known one
-// that is repeated, or written in another case, could be read in two ways.
-func (s *scanner) nameEnd() error {
-	known, seen := envelopeMembers, &s.seenEnvelope
-	if s.inResult {
-		known, seen = resultMembers, &s.seenResult
-	}
-	for i, k := range known {
-		if string(s.name) == k && *seen&(1<<i) == 0 {
-			*seen |= 1 << i
-			s.member = k
-			return nil
-		}
-	}
-	decoded := s.name
-	if !isPlain(decoded) {
-		var err error
-		decoded, err = jsontext.AppendUnquote(nil, append(append([]byte{'"'}, s.name...), '"'))
-		if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {
-			return ErrUnreadable
-		}
-	}
-	if string(decoded) == prototype {
-		return ErrUnreadable
-	}
-	s.member = string(decoded)
-	// A reader that ends strings at NUL, or passes over controls, sees less.
-	bare := s.member
-	if i := strings.IndexFunc(bare, isControl); i >= 0 {
-		bare = bare[:i]
-	}
-	for i, k := range known {
-		if bare != s.member && strings.EqualFold(k, bare) {
-			return ErrUnreadable
-		}
-		if !strings.EqualFold(k, s.member) {
-			continue
-		}
-		if k != s.member || *seen&(1<<i) != 0 {
-			return ErrUnreadable
-		}
-		*seen |= 1 << i
-	}
-	return nil
 }

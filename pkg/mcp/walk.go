@@ -2,9 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // walker goes through JSON whose grammar the scanner has checked byte by byte, and
@@ -159,7 +156,7 @@ func isName(quoted []byte, known string) (bool, error) {
 			return false, nil
 		}
 	}
-	name, err := text(quoted)
+	name, err := decodeString(written)
 	if err != nil {
 		return false, err
 	}
@@ -168,16 +165,4 @@ func isName(quoted []byte, known string) (bool, error) {
 		return false, ErrUnreadable
 	}
 	return canonical == known, nil
-}
-
-// text is what a quoted string stands for; an error where it is cut within a character.
-func text(quoted []byte) (string, error) {
-	if written := quoted[1 : len(quoted)-1]; isPlain(written) {
-		return string(written), nil
-	}
-	decoded, err := jsontext.AppendUnquote(nil, quoted)
-	if err != nil || bytes.ContainsRune(decoded, utf8.RuneError) {
-		return "", ErrUnreadable
-	}
-	return string(decoded), nil
 }

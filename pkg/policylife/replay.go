@@ -149,6 +149,8 @@ func (r *Replayer) Add(line []byte) {
 	shift.Calls++
 }
 
+const unknownArguments = "the policies read arguments, and the record has none: set audit.includeArguments"
+
 // Decide asks about all that was added.
 func (r *Replayer) Decide(ctx context.Context) (*Replay, error) {
 	replay := &Replay{Unknown: r.unknown}
@@ -163,7 +165,7 @@ func (r *Replayer) Decide(ctx context.Context) (*Replay, error) {
 			continue
 		}
 		if key.arguments == "" && answer.Decision != nil && answer.Decision.ReadsInput {
-			replay.Unknown["the policies read arguments, and the record has none: set audit.includeArguments"] += shift.Calls
+			replay.Unknown[unknownArguments] += shift.Calls
 			continue
 		}
 		shift.After, shift.RoleAfter, shift.Reason = decisionOf(answer), answer.Role, reasonOf(answer)

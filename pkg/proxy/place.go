@@ -54,7 +54,8 @@ type capacity struct {
 
 func newCapacity(metrics *telemetry.Metrics) *capacity {
 	return &capacity{
-		metrics: metrics, rates: fairness.NewRates(func() { metrics.Evicted("rates") }), parsing: semaphore.NewWeighted(maxParsing),
+		metrics: metrics, rates: fairness.NewRates(func() { metrics.Evicted("rates") }),
+		parsing:   semaphore.NewWeighted(maxParsing),
 		upstreams: map[string]*fairness.Places{}, upstreamStreams: map[string]*fairness.Places{},
 	}
 }

@@ -141,7 +141,5 @@ func (c *call) writeRecord(record *audit.Record, label, tool string, decision *a
 	if !c.snap.Config.Audit.Enabled {
 		log = nil
 	}
-	if log != nil || c.server.options.Recent != nil {
-		audit.WriteTo(record, log, c.server.options.Recent)
-	}
+	audit.WriteTo(record, log, c.server.options.Recent)
 }

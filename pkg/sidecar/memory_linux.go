@@ -63,7 +63,8 @@ func unchangedMappings(smaps io.Reader, program string) (unchanged []mapping) {
 func programMapping(line, program string) (begin, length uintptr, ok bool) {
 	fields := strings.Fields(line)
 	const address, permissions, inode, path = 0, 1, 4, 5
-	if len(fields) <= path || fields[path] != program || fields[inode] == "0" || strings.Contains(fields[permissions], "w") {
+	if len(fields) <= path || fields[path] != program || fields[inode] == "0" ||
+		strings.Contains(fields[permissions], "w") {
 		return 0, 0, false
 	}
 	from, to, _ := strings.Cut(fields[address], "-")

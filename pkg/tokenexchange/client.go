@@ -121,7 +121,8 @@ func New(
 	exchange := config.Exchange
 	return &Client{
 		config: exchange, wanted: config.AWSAudiences(), verifier: verifier, http: &bounded, files: files,
-		observer: observer, endpoint: newEndpoint(exchange, client), skew: config.ClockSkew, kept: newKept(evictionsOf(observer, "exchangedTokens")),
+		observer: observer, endpoint: newEndpoint(exchange, client), skew: config.ClockSkew,
+		kept:     newKept(evictionsOf(observer, "exchangedTokens")),
 		failures: newFailures(evictionsOf(observer, "exchangeFailures")),
 	}
 }
@@ -170,8 +171,11 @@ func (c *Client) Accepts(caller *identity.Caller) error {
 	if !opens {
 		return nil
 	}
-	return &Error{Kind: KindMisconfigured, cause: "the caller's own token is one that AWS STS takes: its azp, or its " +
-		"aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client of its own"}
+	return &Error{
+		Kind: KindMisconfigured,
+		cause: "the caller's own token is one that AWS STS takes: its azp, or its " +
+			"aud, is what exchange.authorizedParty or exchange.audience says; give the sidecar a client of its own",
+	}
 }
 
 // Forget drops every token that is kept, and every actor: the client is not used any

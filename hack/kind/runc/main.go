@@ -62,9 +62,9 @@ const (
 // create, run, restore and exec.
 var withValue = []string{
 	"--root", "--log", "--log-format", "--criu", "--rootless",
-	"--bundle", "-b", "--console-socket", "--pid-file", "--preserve-fds", "--image-path", "--work-path", "--parent-path",
-	"--manage-cgroups-mode", "--lsm-profile", "--lsm-mount-context", "--process", "-p", "--cwd", "--env", "-e", "--user",
-	"-u", "--additional-gids", "-g", "--process-label", "--apparmor", "--cap", "-c", "--cgroup",
+	"--bundle", "-b", "--console-socket", "--pid-file", "--preserve-fds", "--image-path", "--work-path",
+	"--parent-path", "--manage-cgroups-mode", "--lsm-profile", "--lsm-mount-context", "--process", "-p", "--cwd",
+	"--env", "-e", "--user", "-u", "--additional-gids", "-g", "--process-label", "--apparmor", "--cap", "-c", "--cgroup",
 }
 
 // specification finds the file that says what runs, "" where the command starts
