@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
+	"github.com/countersign-io/countersign/pkg/jsonread"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -98,19 +98,6 @@ type Body struct {
 	Batch bool
 }
 
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
-
-// withDecoder lends a decoder for data, which must not change while it is used.
-func withDecoder(data []byte, use func(*jsontext.Decoder) error, options ...jsontext.Options) error {
-	decoder, _ := decoders.Get().(*jsontext.Decoder)
-	decoder.Reset(bytes.NewBuffer(data), options...)
-	err := use(decoder)
-	// The pool must not keep a body alive.
-	decoder.Reset(bytes.NewBuffer(nil))
-	decoders.Put(decoder)
-	return err
-}
-
 // Parse reads a request body. Duplicate member names, invalid UTF-8, lone
 // surrogates, trailing data, deep nesting and members that differ from a known
 // one only by case are errors, always *InvalidMessageError.
@@ -119,7 +106,7 @@ func Parse(body []byte) (*Body, error) {
 		return nil, invalidf("the message is nested more than %d deep", MaxDepth)
 	}
 	parsed := &Body{}
-	err := withDecoder(body, func(d *jsontext.Decoder) error {
+	err := jsonread.WithDecoder(body, func(d *jsontext.Decoder) error {
 		if err := parsed.read(d); err != nil {
 			return err
 		}
@@ -395,11 +382,10 @@ func readObject(d *jsontext.Decoder, what string, known []string, member func(na
 		return invalidf("%s must be an object", what)
 	}
 	for d.PeekKind() != '}' {
-		token, err := d.ReadToken()
+		name, confusable, err := readName(d, known)
 		if err != nil {
 			return err
 		}
-		name, confusable := canonicalName(token.String(), known)
 		if confusable {
 			return invalidf("%s has a member that differs from %q only by case", what, name)
 		}
@@ -409,6 +395,25 @@ func readObject(d *jsontext.Decoder, what string, known []string, member func(na
 	}
 	_, err = d.ReadToken()
 	return err
+}
+
+// readName reads a member's name; see canonicalName.
+func readName(d *jsontext.Decoder, known []string) (name string, confusable bool, err error) {
+	quoted, err := d.ReadValue()
+	if err != nil {
+		return "", false, err
+	}
+	for _, k := range known {
+		if string(quoted[1:len(quoted)-1]) == k {
+			return k, false, nil
+		}
+	}
+	text, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil {
+		return "", false, err
+	}
+	name, confusable = canonicalName(string(text), known)
+	return name, confusable, nil
 }
 
 // canonicalName finds names that a parser which ignores case, or what follows a

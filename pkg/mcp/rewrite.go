@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/countersign-io/countersign/pkg/jsonread"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -47,7 +48,7 @@ var scanOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontex
 // IsMessage reports whether a server's body is a JSON-RPC message, or a batch of
 // them, and not just any JSON.
 func IsMessage(body []byte) bool {
-	err := withDecoder(body, func(d *jsontext.Decoder) error {
+	err := jsonread.WithDecoder(body, func(d *jsontext.Decoder) error {
 		if d.PeekKind() != '[' {
 			return checkMessage(d)
 		}
@@ -75,7 +76,7 @@ func checkMessage(d *jsontext.Decoder) error {
 		return err
 	}
 	var version, content bool
-	err = withDecoder(bytes.Clone(value), func(inner *jsontext.Decoder) error {
+	err = jsonread.WithDecoder(bytes.Clone(value), func(inner *jsontext.Decoder) error {
 		return readObject(inner, "a message", envelopeMembers, func(name string) error {
 			member, err := inner.ReadValue()
 			switch name {

@@ -1,11 +1,11 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/cedar-policy/cedar-go/types"
+	"github.com/countersign-io/countersign/pkg/jsonread"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -48,8 +48,13 @@ func readArguments(arguments jsontext.Value, declared *argumentType, read *reads
 	if declared == nil {
 		declared = &argumentType{kind: kindRecord}
 	}
-	r := argumentReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(arguments)), path: []string{contextInput}}
-	value, err := r.value(declared, read)
+	r := argumentReader{path: []string{contextInput}}
+	var value types.Value
+	err := jsonread.WithDecoder(arguments, func(d *jsontext.Decoder) (err error) {
+		r.decoder = d
+		value, err = r.value(declared, read)
+		return err
+	})
 	if err != nil {
 		return types.Record{}, nil, err
 	}
