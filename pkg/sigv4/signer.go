@@ -6,9 +6,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"hash/maphash"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +60,28 @@ type signingKey struct {
 	secret      [sha256.Size]byte
 	date        string
 	scope       Scope
-	key         [sha256.Size]byte
+	// macs are HMACs with the key, each with what it last worked on.
+	macs sync.Pool
+}
+
+// mac is an HMAC and the text that is signed with it.
+type mac struct {
+	hash.Hash
+	text []byte
+	sum  [sha256.Size]byte
+}
+
+func newSigningKey(credential *aws.Credentials, secret [sha256.Size]byte, date string, scope Scope) *signingKey {
+	key := hmac.New(sha256.New, []byte("AWS4"+credential.SecretAccessKey))
+	_, _ = io.WriteString(key, date) // never fails
+	for _, part := range [...]string{scope.Region, scope.Service, scopeEnd} {
+		key = hmac.New(sha256.New, key.Sum(nil))
+		_, _ = io.WriteString(key, part)
+	}
+	derived := key.Sum(nil)
+	k := &signingKey{accessKeyID: credential.AccessKeyID, secret: secret, date: strings.Clone(date), scope: scope}
+	k.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, derived), text: make([]byte, 0, 192)} }
+	return k
 }
 
 // Sign signs the request with its body, which is not read from the request.
@@ -68,7 +92,7 @@ type signingKey struct {
 func (s *Signer) Sign(r *http.Request, body []byte, credential aws.Credentials, scope Scope, at time.Time) {
 	var scratch [2048]byte
 	payload := sha256.Sum256(body)
-	payloadHash := hex.EncodeToString(payload[:])
+	payloadHash := string(hex.AppendEncode(scratch[:0], payload[:]))
 	date := formatTime(at)
 	r.Host = canonicalHost(r)
 	if query := canonicalQuery(r.URL.RawQuery); query != r.URL.RawQuery {
@@ -80,19 +104,21 @@ func (s *Signer) Sign(r *http.Request, body []byte, credential aws.Credentials, 
 	request, signedHeaders := appendCanonicalRequest(scratch[:0], r, payloadHash, date, credential.SessionToken)
 	requestHash := sha256.Sum256(request)
 
-	// Not in scratch, which hash.Hash would move to the heap.
-	toSign := append(make([]byte, 0, 192), algorithm...)
-	toSign = append(append(toSign, '\n'), date...)
-	toSign = appendScope(append(toSign, '\n'), date, scope)
-	toSign = hex.AppendEncode(append(toSign, '\n'), requestHash[:])
 	key := s.key(&credential, date[:dateLength], scope)
-	signature := sum(key[:], toSign)
+	m, _ := key.macs.Get().(*mac)
+	defer key.macs.Put(m)
+	m.text = append(append(append(m.text[:0], algorithm...), '\n'), date...)
+	m.text = appendScope(append(m.text, '\n'), date, scope)
+	m.text = hex.AppendEncode(append(m.text, '\n'), requestHash[:])
+	m.Reset()
+	_, _ = m.Write(m.text) // never fails
+	signature := m.Sum(m.sum[:0])
 
 	authorization := append(scratch[:0], algorithm+" Credential="...)
 	authorization = append(append(authorization, credential.AccessKeyID...), '/')
 	authorization = appendScope(authorization, date, scope)
 	authorization = append(append(authorization, ", SignedHeaders="...), signedHeaders...)
-	authorization = hex.AppendEncode(append(authorization, ", Signature="...), signature[:])
+	authorization = hex.AppendEncode(append(authorization, ", Signature="...), signature)
 
 	values := [...]string{string(authorization), payloadHash, date, credential.SessionToken}
 	for i, name := range [...]string{headerAuthorization, headerContentSHA256, headerDate, headerSecurityToken} {
@@ -109,7 +135,7 @@ func (s *Signer) Sign(r *http.Request, body []byte, credential aws.Credentials, 
 func formatTime(at time.Time) string {
 	var extended [len(time.RFC3339)]byte
 	basic := extended[:0]
-	for _, c := range at.UTC().AppendFormat(extended[:0], time.RFC3339) {
+	for _, c := range at.UTC().AppendFormat(basic, time.RFC3339) {
 		if c != '-' && c != ':' {
 			basic = append(basic, c)
 		}
@@ -165,25 +191,15 @@ func appendScope(b []byte, date string, scope Scope) []byte {
 const scopeEnd = "aws4_request"
 
 // key is that of a credential for a day and a scope.
-func (s *Signer) key(credential *aws.Credentials, date string, scope Scope) [sha256.Size]byte {
-	secret := sha256.Sum256([]byte(credential.SecretAccessKey))
+func (s *Signer) key(credential *aws.Credentials, date string, scope Scope) *signingKey {
+	var scratch [64]byte
+	secret := sha256.Sum256(append(scratch[:0], credential.SecretAccessKey...))
 	kept := &s.keys[maphash.String(s.seed, credential.AccessKeyID)%keptKeys]
 	if k := kept.Load(); k != nil && k.accessKeyID == credential.AccessKeyID &&
 		k.secret == secret && k.date == date && k.scope == scope {
-		return k.key
+		return k
 	}
-	key := sum([]byte("AWS4"+credential.SecretAccessKey), []byte(date))
-	for _, part := range [...]string{scope.Region, scope.Service, scopeEnd} {
-		key = sum(key[:], []byte(part))
-	}
-	kept.Store(&signingKey{credential.AccessKeyID, secret, strings.Clone(date), scope, key})
-	return key
-}
-
-// sum is HMAC-SHA256.
-func sum(key, message []byte) (out [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, key)
-	mac.Write(message)
-	mac.Sum(out[:0])
-	return out
+	k := newSigningKey(credential, secret, date, scope)
+	kept.Store(k)
+	return k
 }
