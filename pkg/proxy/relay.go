@@ -60,6 +60,9 @@ func (c *call) relay(answer *http.Response) *failure {
 
 // checkAnswer gives the media type of an answer that can be read in one way.
 func checkAnswer(answer *http.Response) (kind string, f *failure) {
+	if answer.StatusCode < http.StatusOK {
+		return "", badGateway("the upstream's answer has a status that there is not")
+	}
 	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
 		return "", badGateway("the upstream redirects, which is not followed")
 	}
