@@ -3,7 +3,6 @@ package liveconfig
 import (
 	"context"
 	"crypto/sha256"
-	"net"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -17,7 +16,6 @@ import (
 	"github.com/countersign-io/countersign/pkg/identity"
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/rolemap"
-	"github.com/countersign-io/countersign/pkg/sigv4"
 	"github.com/countersign-io/countersign/pkg/tokenexchange"
 )
 
@@ -41,8 +39,8 @@ type Snapshot struct {
 	Authenticator Authenticator
 	// Exchange is nil where callers' own tokens go to STS.
 	Exchange *tokenexchange.Client
-	// Transport sends signed requests to upstreams.
-	Transport *http.Transport
+	// transport sends signed requests to upstreams.
+	transport *upstreamTransport
 	// stopAuthenticator ends the Authenticator's background work.
 	stopAuthenticator context.CancelFunc
 	client            *http.Client
@@ -84,18 +82,6 @@ func (r *Routes) add(u *Upstream, paths ...string) {
 	}
 }
 
-// Upstream is one configured upstream, ready to be called.
-type Upstream struct {
-	*authconfig.Upstream
-	// Index is its place in the auth-config, and in Plan.Sessions.
-	Index int
-	Host  string
-	Port  int
-	// Key tells upstreams apart across reloads.
-	Key   string
-	Scope sigv4.Scope
-}
-
 // Plan is what follows from a caller's claims, worked out once per token and
 // auth-config.
 type Plan struct {
@@ -123,7 +109,7 @@ func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, o
 	}
 	s.plans = plans
 	for i := range config.Upstreams {
-		u := newUpstream(i, &config.Upstreams[i])
+		u := newUpstream(config.Config, i)
 		s.Upstreams = append(s.Upstreams, u)
 		s.Plain.add(u, config.Upstreams[i].ListenPaths(i == 0)...)
 		key := interceptionKey(u.Host, u.Port)
@@ -132,13 +118,13 @@ func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, o
 		}
 		s.intercepted[key].add(u, u.Path)
 	}
-	s.client, s.Transport, s.sts = old.clients(config.CA)
-	if s.Transport == nil {
+	s.client, s.transport, s.sts = old.clients(config.CA)
+	if s.transport == nil {
 		roots, err := rootsWith(WithExtraRoots(config.CA, options.ExtraRoots), options.RootsFile)
 		if err != nil {
 			return nil, err
 		}
-		s.Transport = newTransport(roots, options)
+		s.transport = newUpstreamTransport(roots, options)
 		s.client = &http.Client{Transport: newTransport(roots, options), CheckRedirect: refuseDowngrade}
 		s.sts = credentials.NewSTS(s.client)
 	}
@@ -165,11 +151,11 @@ func newSnapshot(ctx context.Context, config *compile.Compiled, old *Snapshot, o
 	return s, nil
 }
 
-func (s *Snapshot) clients(ca []byte) (*http.Client, *http.Transport, *credentials.STS) {
+func (s *Snapshot) clients(ca []byte) (*http.Client, *upstreamTransport, *credentials.STS) {
 	if s == nil || string(s.Config.CA) != string(ca) {
 		return nil, nil, nil
 	}
-	return s.client, s.Transport, s.sts
+	return s.client, s.transport, s.sts
 }
 
 // Client reaches the issuer and AWS STS.
@@ -184,18 +170,9 @@ func (s *Snapshot) retire(next *Snapshot) {
 		s.stopAuthenticator()
 		s.Exchange.Forget()
 	}
-	if next == nil || s.Transport != next.Transport {
-		s.Transport.CloseIdleConnections()
+	if next == nil || s.transport != next.transport {
+		s.transport.closeIdleConnections()
 		s.client.CloseIdleConnections()
-	}
-}
-
-func newUpstream(index int, c *authconfig.Upstream) *Upstream {
-	host, portText, _ := net.SplitHostPort(c.HostPort())
-	port, _ := strconv.Atoi(portText) // validated with the URL
-	return &Upstream{
-		Upstream: c, Index: index, Host: host, Port: port, Key: c.Name + " " + c.URL.String(),
-		Scope: sigv4.Scope{Service: c.Service, Region: c.Region},
 	}
 }
 

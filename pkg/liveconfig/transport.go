@@ -13,6 +13,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/countersign-io/countersign/pkg/http1"
 )
 
 const (
@@ -47,6 +49,17 @@ func newTransport(roots *x509.CertPool, options *Options) *http.Transport {
 		// Answers are asked for uncompressed and refused compressed.
 		DisableCompression: true,
 	}
+}
+
+// newUpstreamTransport has two transports that reach upstreams alike.
+func newUpstreamTransport(roots *x509.CertPool, options *Options) *upstreamTransport {
+	general := newTransport(roots, options)
+	return &upstreamTransport{general: general, direct: &http1.Transport{
+		DialContext: general.DialContext, TLS: general.TLSClientConfig.Clone(),
+		TLSHandshakeTimeout: general.TLSHandshakeTimeout, IdleTimeout: general.IdleConnTimeout,
+		MaxIdle: general.MaxIdleConns, MaxIdlePerServer: general.MaxIdleConnsPerHost,
+		MaxHeaderBytes: maxResponseHeader,
+	}}
 }
 
 // refuseDowngrade lets the issuer and STS redirect, but not to plain HTTP.

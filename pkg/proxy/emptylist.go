@@ -23,7 +23,7 @@ const (
 // one of AWS's own servers. Under throttling these answer with an empty list, as
 // if there were no tools.
 func (c *call) asksForTools() bool {
-	return c.upstream.IsManagedByAWS() && c.messages != nil && !c.messages.Batch &&
+	return c.upstream.ManagedByAWS && c.messages != nil && !c.messages.Batch &&
 		mcp.AsksForFirstTools(&c.messages.Messages[0])
 }
 
@@ -37,7 +37,7 @@ func (c *call) repeatIfEmpty(
 	if answer.StatusCode != http.StatusOK || !startsEmpty(answer) {
 		return answer, nil
 	}
-	if held, ok := held.(*cancelOnClose); ok {
+	if held, ok := held.(*placedBody); ok {
 		// Its place is for the second: where all waited for one they would wait for each other.
 		held.place.release()
 	}

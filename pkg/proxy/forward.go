@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/countersign-io/countersign/pkg/credentials"
+	"github.com/countersign-io/countersign/pkg/http1"
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
 
@@ -29,8 +29,6 @@ func isRelayed(name string) bool {
 	}
 	return strings.HasPrefix(name, "Mcp-") && !strings.Contains(name, "_")
 }
-
-var errHeaderTimeout = errors.New("the upstream took too long to answer")
 
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
@@ -163,56 +161,44 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 	if f != nil {
 		return nil, f
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	request := new(http.Request).WithContext(ctx)
 	request.Method, request.Header = c.r.Method, header
 	request.URL, request.Host = c.upstream.URL, c.upstream.URL.Host
 	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
-	if c.r.Method == http.MethodPost {
-		request.ContentLength = int64(len(c.body))
-		request.Body = io.NopCloser(bytes.NewReader(c.body))
-		// Lets net/http use another connection when one turns out closed before
-		// a byte was sent; it does not repeat a POST that was.
-		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
-	}
 	c.server.signer.Sign(request, c.body, credential, c.upstream.Scope, time.Now())
 	if c.script != nil {
 		c.script.accessKeyID = credential.AccessKeyID
 	}
 	c.signed = signedWithOf(header, c.caller.Token.Reveal())
 	begun := time.Now()
-	timer := time.AfterFunc(c.snap.Config.Limits.UpstreamHeaderTimeout, func() { cancel(errHeaderTimeout) })
-	answer, err := c.snap.Transport.RoundTrip(request)
-	timer.Stop()
+	answer, err := c.snap.Send(c.upstream, request, c.body)
 	if err != nil {
-		defer cancel(nil)
-		defer place.release()
-		return nil, c.sendFailure(ctx, err)
+		place.release()
+		return nil, c.sendFailure(err)
 	}
 	c.server.options.Metrics.UpstreamAnswered(c.upstream.Name, time.Since(begun))
 	c.outcome.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
-	answer.Body = &cancelOnClose{ReadCloser: answer.Body, cancel: cancel, place: place}
+	if place != nil {
+		answer.Body = &placedBody{ReadCloser: answer.Body, place: place}
+	}
 	return answer, nil
 }
 
-// cancelOnClose frees the upstream's connection, and the call's place there, with the
-// answer.
-type cancelOnClose struct {
+// placedBody gives the call's place at the upstream back with the answer.
+type placedBody struct {
 	io.ReadCloser
-	cancel context.CancelCauseFunc
-	place  *upstreamPlace
+	place *upstreamPlace
 }
 
 // Close implements io.Closer.
-func (b *cancelOnClose) Close() error {
+func (b *placedBody) Close() error {
 	err := b.ReadCloser.Close()
-	b.cancel(nil)
 	b.place.release()
 	return err
 }
 
-func (c *call) sendFailure(ctx context.Context, err error) *failure {
-	if errors.Is(context.Cause(ctx), errHeaderTimeout) {
+func (c *call) sendFailure(err error) *failure {
+	if errors.Is(err, http1.ErrHeaderTimeout) {
 		return gatewayTimeout()
 	}
 	if c.r.Context().Err() == nil {

@@ -175,7 +175,7 @@ func (p *upstreamPlace) release() {
 // takeUpstream waits for the call's turn at its upstream, where the requests in flight
 // to it are bounded.
 func (c *call) takeUpstream(ctx context.Context) (*upstreamPlace, *failure) {
-	most := c.snap.Config.UpstreamRequests(c.upstream.Upstream)
+	most := c.upstream.MaxRequests
 	if most == 0 {
 		return nil, nil
 	}

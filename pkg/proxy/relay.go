@@ -19,6 +19,8 @@ const (
 	// maxHeldHead is how much of an answer is written at once when it is whole, so
 	// that what is wrong with it becomes an answer of ours.
 	maxHeldHead = 32 << 10
+	// countedByServer is the length of answers that net/http itself gives a Content-Length.
+	countedByServer = 1 << 10
 )
 
 // returned are the response headers that come back, beside those that begin
@@ -185,14 +187,14 @@ func (c *call) relayMessage(answer *http.Response) *failure {
 func (c *call) beginMessage(answer *http.Response) {
 	if !c.answered {
 		c.copyHeader(answer)
-		c.w.Header().Set("Content-Type", typeJSON)
+		c.w.Header()["Content-Type"] = jsonType
 		c.begin(answer.StatusCode)
 	}
 }
 
 // writeLast writes the end of an answer, with its length where it is whole.
 func (c *call) writeLast(answer *http.Response, out []byte) {
-	if !c.answered {
+	if !c.answered && len(out) > countedByServer {
 		c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	}
 	extendWrite(c.w)

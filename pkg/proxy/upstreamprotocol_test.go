@@ -1,12 +1,19 @@
 package proxy_test
 
 import (
+	"bufio"
+	"crypto/tls"
 	"encoding/pem"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestTheUpstreamIsReachedOverHTTP2WithTheRootsOfTheConfig(t *testing.T) {
@@ -38,5 +45,117 @@ func TestTheUpstreamIsReachedOverHTTP2WithTheRootsOfTheConfig(t *testing.T) {
 	without := newBed(t, bedOptions{upstreamURL: upstream.URL + "/mcp"})
 	if got := without.post(without.token("alice", nil), callTool(1, "echo", "{}")); got.status != http.StatusBadGateway {
 		t.Errorf("a certificate that nobody vouches for: %d", got.status)
+	}
+}
+
+// tlsUpstream speaks one protocol and refuses whoever does not, and tells which one that was.
+func tlsUpstream(t *testing.T, listener net.Listener, protocol string) *httptest.Server {
+	t.Helper()
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"proto":"`+r.Proto+`"}}`)
+	}))
+	if listener != nil {
+		_ = upstream.Listener.Close()
+		upstream.Listener = listener
+	}
+	upstream.TLS = &tls.Config{
+		NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12,
+		// Package tls itself lets clients of HTTP/1.1 pass.
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if !slices.Contains(hello.SupportedProtos, protocol) {
+				return nil, errors.New("another protocol")
+			}
+			return nil, nil
+		},
+	}
+	upstream.EnableHTTP2 = protocol == "h2"
+	upstream.StartTLS()
+	return upstream
+}
+
+// An upstream that speaks HTTP/1.1 is sent to in another way than one that speaks HTTP/2; what
+// it speaks may change while the sidecar runs.
+func TestAnUpstreamMayBeginAndCeaseToSpeakHTTP2(t *testing.T) {
+	upstream := tlsUpstream(t, nil, "http/1.1")
+	address := upstream.Listener.Addr().String()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})
+	b := newBed(t, bedOptions{upstreamURL: upstream.URL + "/mcp", files: map[string]string{"ca.pem": string(ca)}})
+	token := b.token("alice", nil)
+	mustSpeak := func(protocol string) {
+		t.Helper()
+		for range 4 {
+			got := b.post(token, callTool(1, "echo", "{}"))
+			if got.status != http.StatusOK || !strings.Contains(got.body, protocol) {
+				t.Fatalf("%d %s, want %s", got.status, got.body, protocol)
+			}
+		}
+	}
+	mustSpeak("HTTP/1.1")
+	for _, protocol := range []string{"h2", "http/1.1", "h2"} {
+		upstream.CloseClientConnections()
+		upstream.Close()
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		upstream = tlsUpstream(t, listener, protocol)
+		// The first may find that the way it takes is gone.
+		if got := b.post(token, callTool(1, "echo", "{}")); got.status != http.StatusOK &&
+			got.status != http.StatusBadGateway {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		mustSpeak(map[string]string{"h2": "HTTP/2.0", "http/1.1": "HTTP/1.1"}[protocol])
+	}
+	upstream.CloseClientConnections()
+	upstream.Close()
+}
+
+func TestAStatusThatThereIsNotIsNoAnswer(t *testing.T) {
+	b := newBed(
+		t,
+		bedOptions{upstreamURL: rawUpstream(t, "HTTP/1.1 000 X\r\nContent-Length: 36\r\n\r\n"+emptyResult, 0)},
+	)
+	if got := b.post(b.token("alice", nil), callTool(1, "echo", "{}")); got.status != http.StatusBadGateway {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+const emptyResult = `{"jsonrpc":"2.0","id":1,"result":{}}`
+
+// rawUpstream gives one answer to each connection's request, whose body it does not read, and
+// leaves it open for a time.
+func rawUpstream(t *testing.T, answer string, open time.Duration) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.WriteString(c, answer)
+					time.Sleep(open)
+				}
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String() + "/mcp"
+}
+
+func TestAnUpstreamThatAnswersWithoutReadingALongBodyIsHeard(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 36\r\n\r\n" + emptyResult
+	b := newBed(t, bedOptions{upstreamURL: rawUpstream(t, answer, 5*time.Second)})
+	long := callTool(1, "echo", `{"text":"`+strings.Repeat("x", 3<<20)+`"}`)
+	if got := b.post(b.token("alice", nil), long); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }

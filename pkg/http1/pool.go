@@ -1,0 +1,132 @@
+package http1
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// server is what a connection leads to.
+type server struct {
+	secure bool
+	// host is a URL's, with its port where it has one.
+	host string
+}
+
+func (s server) address() string {
+	if _, port, err := net.SplitHostPort(s.host); err == nil && port != "" {
+		return s.host
+	}
+	port := "80"
+	if s.secure {
+		port = "443"
+	}
+	return net.JoinHostPort(s.name(), port)
+}
+
+// name is the host without its port, and an IPv6 address without its brackets.
+func (s server) name() string {
+	if name, _, err := net.SplitHostPort(s.host); err == nil {
+		return name
+	}
+	if n := len(s.host); n > 2 && s.host[0] == '[' && s.host[n-1] == ']' {
+		return s.host[1 : n-1]
+	}
+	return s.host
+}
+
+// pool has the connections that are idle. The zero value has none.
+type pool struct {
+	mu sync.Mutex
+	// idle has each server's, the one used last at the end.
+	idle   map[server][]*conn
+	count  int
+	closed bool
+	// sweeps is set while connections wait for their time to be up.
+	sweeps bool
+}
+
+// take gives the connection that was used last, which is the most likely one to be open.
+func (p *pool) take(s server) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.idle[s]
+	if len(all) == 0 {
+		return nil
+	}
+	last := len(all) - 1
+	c := all[last]
+	all[last] = nil
+	p.idle[s] = all[:last]
+	p.count--
+	return c
+}
+
+// put reports whether the connection is kept.
+func (p *pool) put(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limits := c.transport
+	if p.closed || p.count >= limits.MaxIdle || len(p.idle[c.server]) >= limits.MaxIdlePerServer {
+		return false
+	}
+	if p.idle == nil {
+		p.idle = map[server][]*conn{}
+	}
+	c.idleSince = time.Now()
+	p.idle[c.server] = append(p.idle[c.server], c)
+	p.count++
+	if !p.sweeps {
+		p.sweeps = true
+		time.AfterFunc(limits.IdleTimeout, func() { p.sweep(limits.IdleTimeout) })
+	}
+	return true
+}
+
+// sweep closes those whose time is up, and comes again while there are others.
+func (p *pool) sweep(timeout time.Duration) {
+	expired, next := p.expired(time.Now().Add(-timeout))
+	for _, c := range expired {
+		_ = c.Close()
+	}
+	if !next.IsZero() {
+		time.AfterFunc(time.Until(next.Add(timeout)), func() { p.sweep(timeout) })
+	}
+}
+
+// expired takes those out that are idle since a time or longer, and tells since when the next one is.
+func (p *pool) expired(since time.Time) (expired []*conn, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s, all := range p.idle {
+		n := 0
+		for n < len(all) && !all[n].idleSince.After(since) {
+			n++
+		}
+		expired = append(expired, all[:n]...)
+		if all = append([]*conn(nil), all[n:]...); len(all) == 0 {
+			delete(p.idle, s)
+			continue
+		}
+		p.idle[s] = all
+		if first := all[0].idleSince; next.IsZero() || first.Before(next) {
+			next = first
+		}
+	}
+	p.count -= len(expired)
+	p.sweeps = !next.IsZero()
+	return expired, next
+}
+
+// close closes all, and those that come back later.
+func (p *pool) close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.count, p.closed = nil, 0, true
+	p.mu.Unlock()
+	for _, all := range idle {
+		for _, c := range all {
+			_ = c.Close()
+		}
+	}
+}

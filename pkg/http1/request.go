@@ -1,0 +1,82 @@
+package http1
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"sync"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// MaxBody is the length of the longest body that a request may have: what a socket takes
+// at once, so that a server that answers without reading it is heard.
+const MaxBody = 16 << 10
+
+// ErrBodyTooLarge is for a request with a body above MaxBody.
+var ErrBodyTooLarge = fmt.Errorf("the body is longer than the %d bytes that can be written at once", MaxBody)
+
+var (
+	errInvalidHost   = errors.New("invalid Host header")
+	errInvalidTarget = errors.New("invalid URL")
+)
+
+// buffers are for requests on their way.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// appendRequest writes what Request.Write would, in one pass and without sorting the header: RFC
+// 9112, sections 3 and 5. What that would alter is refused, since a signature is over what was
+// given.
+func appendRequest(b []byte, r *http.Request, body []byte) ([]byte, error) {
+	if len(body) > MaxBody {
+		return nil, ErrBodyTooLarge
+	}
+	if !httpguts.ValidHostHeader(r.Host) {
+		return nil, errInvalidHost
+	}
+	b = append(append(b, r.Method...), ' ')
+	target := len(b)
+	b = append(b, cmp.Or(r.URL.EscapedPath(), "/")...)
+	if r.URL.RawQuery != "" {
+		b = append(append(b, '?'), r.URL.RawQuery...)
+	}
+	if bytes.ContainsFunc(b[target:], func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return nil, errInvalidTarget
+	}
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), r.Host...)
+	b = append(b, "\r\n"...)
+	for name, values := range r.Header {
+		if !httpguts.ValidHeaderFieldName(name) || isFraming(name) {
+			return nil, fmt.Errorf("invalid header field name %q", name)
+		}
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return nil, fmt.Errorf("invalid value of header field %q", name) // it may be a secret
+			}
+			if value == "" && name == "User-Agent" {
+				continue // as net/http has it
+			}
+			b = append(append(b, name...), ": "...)
+			b = append(append(b, textproto.TrimString(value)...), "\r\n"...)
+		}
+	}
+	if len(body) > 0 || r.Method == http.MethodPost {
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	return append(b, body...), nil
+}
+
+// isFraming reports whether a header says where a message ends or what its connection is for,
+// which is the transport's to say.
+func isFraming(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Upgrade", "Expect":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,182 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// maxInformational bounds the 1xx answers before the one that counts, as net/http does.
+const maxInformational = 5
+
+var (
+	// ErrHeaderTimeout says that no whole header came in the time that there was for it.
+	ErrHeaderTimeout = errors.New("the server took too long to answer")
+
+	errHeaderTooLarge = errors.New("the header of the answer is too large")
+	errSwitched       = errors.New("the server switches to another protocol, which nobody asked for")
+	errInformational  = errors.New("the server sends too many informational answers")
+)
+
+// Transport keeps connections to servers. Its fields must not change once it is used.
+type Transport struct {
+	// DialContext makes a connection, within its own time.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is for https; ServerName and NextProtos are set for each server.
+	TLS *tls.Config
+	// TLSHandshakeTimeout is how long a handshake may take.
+	TLSHandshakeTimeout time.Duration
+	// IdleTimeout is how long a connection is kept that nothing is sent on.
+	IdleTimeout time.Duration
+	// MaxIdle bounds the connections that are kept so, MaxIdlePerServer those to one server.
+	MaxIdle, MaxIdlePerServer int
+	// MaxHeaderBytes bounds the header of an answer, with the informational ones before it.
+	MaxHeaderBytes int
+
+	pool pool
+}
+
+// Send sends a request with a body, which is not r.Body, and gives its answer once the whole header
+// is there: within timeout, or the error is ErrHeaderTimeout. It ends with r's context, as reading
+// the answer does, with the context's cause. The answer's body is to be closed; its connection is
+// used again where it was read to its end. Like http.Transport it repeats a request only where a
+// kept connection turns out closed, and that only before anything was written, or a GET.
+func (t *Transport) Send(r *http.Request, body []byte, timeout time.Duration) (*http.Response, error) {
+	request, _ := buffers.Get().(*[]byte)
+	defer buffers.Put(request)
+	written, err := appendRequest((*request)[:0], r, body)
+	if err != nil {
+		return nil, err
+	}
+	*request = written
+	deadline := time.Now().Add(timeout)
+	for {
+		c, reused, err := t.connection(r, deadline)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := c.exchange(r, written)
+		if err == nil {
+			return answer, nil
+		}
+		c.abandon()
+		if !reused || !c.mayRepeat(r) || r.Context().Err() != nil {
+			return nil, causeOf(r.Context(), err)
+		}
+	}
+}
+
+// connection gives one that is idle, or a new one; its deadline is set.
+func (t *Transport) connection(r *http.Request, deadline time.Time) (c *conn, reused bool, err error) {
+	server := server{secure: r.URL.Scheme == "https", host: r.URL.Host}
+	for {
+		c = t.pool.take(server)
+		if c == nil {
+			break
+		}
+		if c.isQuiet() && c.SetDeadline(deadline) == nil {
+			return c, true, nil
+		}
+		_ = c.under().Close()
+	}
+	ctx, cancel := context.WithDeadlineCause(r.Context(), deadline, ErrHeaderTimeout)
+	defer cancel()
+	made, err := t.dial(ctx, server)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, false, context.Cause(ctx)
+	case !time.Now().Before(deadline):
+		return nil, false, ErrHeaderTimeout
+	default:
+		return nil, false, err
+	}
+	c = newConn(t, server, made)
+	if err := c.SetDeadline(deadline); err != nil {
+		_ = c.Close()
+		return nil, false, fmt.Errorf("set the deadline: %w", err)
+	}
+	return c, false, nil
+}
+
+func (t *Transport) dial(ctx context.Context, server server) (net.Conn, error) {
+	plain, err := t.DialContext(ctx, "tcp", server.address())
+	if err != nil || !server.secure {
+		return plain, err
+	}
+	config := t.TLS.Clone()
+	config.ServerName, config.NextProtos = server.name(), []string{"http/1.1"}
+	ctx, cancel := context.WithTimeout(ctx, t.TLSHandshakeTimeout)
+	defer cancel()
+	secure := tls.Client(plain, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = plain.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return secure, nil
+}
+
+// CloseIdleConnections closes those that are not in use, and has the others close
+// when they are no longer.
+func (t *Transport) CloseIdleConnections() { t.pool.close() }
+
+// causeOf is why a request that was sent failed: its context's cause, or the time that was up.
+func causeOf(ctx context.Context, err error) error {
+	var timeout net.Error
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return ErrHeaderTimeout
+	}
+	return err
+}
+
+// exchange writes the request and reads the answer's header.
+func (c *conn) exchange(r *http.Request, written []byte) (*http.Response, error) {
+	c.begin(r.Context())
+	n, err := c.Write(written)
+	if c.wrote = n > 0; err != nil {
+		return nil, err
+	}
+	answer, err := c.readHeader(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Body == http.NoBody {
+		c.end(!answer.Close)
+		return answer, nil
+	}
+	if answer.ContentLength < 0 || answer.ContentLength > int64(c.reader.Buffered()) {
+		// A body may take as long as it likes.
+		_ = c.SetDeadline(time.Time{}) // reading tells what is wrong with the connection
+		if r.Context().Err() != nil {
+			return nil, r.Context().Err() // its interruption may have been undone
+		}
+	}
+	answer.Body = &body{from: answer.Body, conn: c, ctx: r.Context(), last: answer.Close}
+	return answer, nil
+}
+
+func (c *conn) readHeader(r *http.Request) (*http.Response, error) {
+	c.header = c.transport.MaxHeaderBytes
+	for range maxInformational + 1 {
+		answer, err := http.ReadResponse(c.reader, r)
+		switch {
+		case err != nil && c.failed != nil:
+			return nil, c.failed // net/http may complain of the part that came
+		case err != nil:
+			return nil, err
+		case answer.StatusCode == http.StatusSwitchingProtocols:
+			return nil, errSwitched
+		case answer.StatusCode/100 != 1:
+			c.header = unlimited
+			return answer, nil
+		}
+	}
+	return nil, errInformational
+}
