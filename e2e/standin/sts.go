@@ -38,6 +38,8 @@ type STS struct {
 	Faults faults
 	// Life overrides how long credentials live; 0 takes DurationSeconds.
 	Life time.Duration
+	// Ahead is by how much its clock is ahead of this machine's.
+	Ahead time.Duration
 	// Untrusted are roles whose trust policy lets nobody in.
 	Untrusted map[string]bool
 	// MaxPacked is how long the session policies of one request may be before STS
@@ -163,7 +165,7 @@ func (s *STS) serve(w http.ResponseWriter, r *http.Request) {
 		writeSTSError(w, status, code, message)
 		return
 	}
-	writeSTSAnswer(w, session)
+	s.writeAnswer(w, session)
 }
 
 func (s *STS) grant(r *http.Request) (session *RoleSession, status int, code, message string) {
@@ -241,7 +243,7 @@ func writeSTSError(w http.ResponseWriter, status int, code, message string) {
 	writeXML(w, status, errorXML{Type: "Sender", Code: code, Message: message, RequestID: randomHex(8)})
 }
 
-func writeSTSAnswer(w http.ResponseWriter, s *RoleSession) {
+func (s *STS) writeAnswer(w http.ResponseWriter, granted *RoleSession) {
 	type result struct {
 		AccessKeyID     string `xml:"Credentials>AccessKeyId"`
 		SecretAccessKey string `xml:"Credentials>SecretAccessKey"`
@@ -257,9 +259,9 @@ func writeSTSAnswer(w http.ResponseWriter, s *RoleSession) {
 		RequestID string   `xml:"ResponseMetadata>RequestId"`
 	}
 	writeXML(w, http.StatusOK, answerXML{RequestID: randomHex(8), Result: result{
-		AccessKeyID: s.AccessKeyID, SecretAccessKey: s.secret, SessionToken: s.token,
-		Expiration: s.Expires.UTC().Format("2006-01-02T15:04:05.000Z"), Subject: s.Subject,
-		ARN: s.RoleARN + "/" + s.Name, ID: "AROASTANDIN:" + s.Name,
+		AccessKeyID: granted.AccessKeyID, SecretAccessKey: granted.secret, SessionToken: granted.token,
+		Expiration: granted.Expires.Add(s.Ahead).UTC().Format("2006-01-02T15:04:05.000Z"), Subject: granted.Subject,
+		ARN: granted.RoleARN + "/" + granted.Name, ID: "AROASTANDIN:" + granted.Name,
 	}})
 }
 

@@ -106,6 +106,7 @@ func noHeal() error { return nil }
 
 // clockScenarios are about clocks that differ, and about what ends.
 func clockScenarios() []*scenario {
+	const skew = 4 * time.Minute
 	none := func(context.Context, *scene) (func() error, error) { return noHeal, nil }
 	ahead := func(by time.Duration) func(s *scene) (known, coming []caller) {
 		return func(s *scene) (known, coming []caller) {
@@ -130,6 +131,33 @@ func clockScenarios() []*scenario {
 			fault: func(_ context.Context, s *scene) (func() error, error) {
 				s.upstream.ahead.Store(true)
 				return func() error { s.upstream.ahead.Store(false); return nil }, nil
+			},
+		},
+		// AWS takes no signature where clocks differ by more than 5 min.
+		{
+			name: "STS's clock is 4 min ahead: credentials end before they seem to", fault: none, length: 15 * time.Second,
+			prepare: func(s *scene) error {
+				s.sts.Life, s.sts.Ahead = 12*time.Second, skew
+				return nil
+			},
+			effect: func(s *scene) error {
+				if s.upstream.expired.Load() == 0 {
+					return errors.New("the upstream refused no credential")
+				}
+				return nil
+			},
+		},
+		{
+			name: "STS's clock is 4 min behind: credentials seem to end early", fault: none, length: 15 * time.Second,
+			prepare: func(s *scene) error {
+				s.sts.Life, s.sts.Ahead = skew+12*time.Second, -skew
+				return nil
+			},
+			effect: func(s *scene) error {
+				if asked := s.sts.Asked(); asked < 3*knownCallers {
+					return fmt.Errorf("STS was asked %d times only", asked)
+				}
+				return nil
 			},
 		},
 		{
