@@ -48,6 +48,23 @@ const keptKeys = 256
 type Signer struct {
 	seed maphash.Seed
 	keys [keptKeys]atomic.Pointer[signingKey]
+	// query is the last one: upstreams have one each, if any.
+	query atomic.Pointer[query]
+}
+
+// query is one with its canonical form.
+type query struct{ raw, canonical string }
+
+func (s *Signer) canonicalQuery(raw string) string {
+	if raw == "" {
+		return ""
+	}
+	if last := s.query.Load(); last != nil && last.raw == raw {
+		return last.canonical
+	}
+	q := &query{raw, canonicalQuery(raw)}
+	s.query.Store(q)
+	return q.canonical
 }
 
 // NewSigner makes a Signer.
@@ -95,7 +112,7 @@ func (s *Signer) Sign(r *http.Request, body []byte, credential aws.Credentials, 
 	payloadHash := string(hex.AppendEncode(scratch[:0], payload[:]))
 	date := formatTime(at)
 	r.Host = canonicalHost(r)
-	if query := canonicalQuery(r.URL.RawQuery); query != r.URL.RawQuery {
+	if query := s.canonicalQuery(r.URL.RawQuery); query != r.URL.RawQuery {
 		signed := *r.URL
 		signed.RawQuery = query
 		r.URL = &signed

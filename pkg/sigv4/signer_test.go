@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,22 +204,37 @@ func FuzzSignsAsTheSDKDoes(f *testing.F) {
 	})
 }
 
-func TestKeysAreThoseOfTheCredentialTheDayAndTheScope(t *testing.T) {
+// What a Signer keeps is that of the credential, the day, the scope and the query, whoever signs
+// meanwhile.
+func TestSignaturesMadeAtOnceAreThoseOfTheirOwnCredentials(t *testing.T) {
 	signer := sigv4.NewSigner()
 	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	for i := range 2000 {
-		credential := aws.Credentials{
-			AccessKeyID: fmt.Sprint("ASIA", i%700), SecretAccessKey: fmt.Sprint("secret", i%3), SessionToken: "t",
-		}
-		scope := sigv4.Scope{Service: "aws-mcp", Region: fmt.Sprint("r", i%2)}
-		at := noon.AddDate(0, 0, i%5)
-		r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp", http.NoBody)
-		want := signedBySDK(t, r, nil, credential, scope, at)
-		signer.Sign(r, nil, credential, scope, at)
-		if got := r.Header.Get("Authorization"); got != want.Header.Get("Authorization") {
-			t.Fatalf("%d: %q, the SDK's %q", i, got, want.Header.Get("Authorization"))
-		}
+	queries := []string{"", "?b=2&a=1", "?qualifier=DEFAULT"}
+	var signing sync.WaitGroup
+	for worker := range 4 {
+		signing.Go(func() {
+			for i := range 2000 {
+				i += worker
+				keys := 7
+				if i%4 == 0 {
+					keys = 701 // more than are kept
+				}
+				credential := aws.Credentials{
+					AccessKeyID: fmt.Sprint("ASIA", i%keys), SecretAccessKey: fmt.Sprint("secret", i%3), SessionToken: "t",
+				}
+				scope := sigv4.Scope{Service: "aws-mcp", Region: fmt.Sprint("r", i%2)}
+				at := noon.AddDate(0, 0, i%5)
+				r := httptest.NewRequest(http.MethodPost, "https://gw.example/mcp"+queries[i%3], http.NoBody)
+				want := signedBySDK(t, r, nil, credential, scope, at)
+				signer.Sign(r, nil, credential, scope, at)
+				if got := r.Header.Get("Authorization"); got != want.Header.Get("Authorization") {
+					t.Errorf("%d: %q, the SDK's %q", i, got, want.Header.Get("Authorization"))
+					return
+				}
+			}
+		})
 	}
+	signing.Wait()
 }
 
 func BenchmarkSign(b *testing.B) {
