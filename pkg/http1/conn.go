@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,7 +30,8 @@ type conn struct {
 	look    func(fd uintptr)
 	watched watched
 	quiet   bool
-	// interrupt makes reads and writes fail that wait.
+	left    [1]byte
+	// interrupt closes the connection, so that what waits for it fails.
 	interrupt func()
 	idleSince time.Time
 
@@ -46,7 +48,7 @@ type conn struct {
 
 func newConn(t *Transport, s server, made net.Conn) *conn {
 	c := &conn{Conn: made, transport: t, server: s}
-	c.interrupt = func() { _ = c.SetDeadline(time.Unix(1, 0)) }
+	c.interrupt = func() { _ = c.under().Close() }
 	if socket, ok := c.under().(syscall.Conn); ok {
 		c.socket, _ = socket.SyscallConn()
 	}
@@ -63,10 +65,24 @@ func (c *conn) under() net.Conn {
 }
 
 // isQuiet reports whether the server has neither closed the connection nor sent what nobody
-// asked for, which would be taken for the next answer.
+// asked for, which would be taken for the next answer. The connection has no deadline afterwards
+// that is of use.
 func (c *conn) isQuiet() bool {
 	c.quiet = false
-	return c.socket != nil && c.socket.Control(c.look) == nil && c.quiet
+	return c.socket != nil && c.socket.Control(c.look) == nil && c.quiet && c.hasNothingDecrypted()
+}
+
+// hasNothingDecrypted reports whether TLS holds nothing of what came with the last answer. It
+// says so without a system call: a read whose time is up gives what is there, or fails.
+func (c *conn) hasNothingDecrypted() bool {
+	if _, secure := c.Conn.(*tls.Conn); !secure {
+		return true
+	}
+	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	n, err := c.Conn.Read(c.left[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
@@ -86,7 +102,7 @@ func (c *conn) mayRepeat(r *http.Request) bool {
 
 // end gives the connection back where it may be used again.
 func (c *conn) end(reusable bool) {
-	reusable = c.stop() && reusable && c.reader.Buffered() == 0
+	reusable = c.stop() && reusable && c.reader.Buffered() == 0 && c.failed == nil
 	c.reader.Reset(nil)
 	readers.Put(c.reader)
 	c.reader, c.stop = nil, nil
@@ -115,7 +131,7 @@ func (s source) Read(b []byte) (int, error) {
 	}
 	n, err := s.Conn.Read(b)
 	s.read = s.read || n > 0
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
 		s.failed = err
 	}
 	if s.header != unlimited {

@@ -83,6 +83,9 @@ func FuzzRequestsAreWrittenAsNetHTTPWritesThem(f *testing.F) {
 	f.Add("A", " b ", "A", "c", "", "", "")
 	f.Add("User-Agent", "", "X-Amz-Date", "20260101T000000Z", "/a%2Fb/ü", "", "x")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, path, query, body string) {
+		if name1 != name2 && strings.EqualFold(name1, name2) {
+			t.Skip("a map has no order")
+		}
 		r := newRequest(t.Context(), t, http.MethodPost, "http://server.example/")
 		r.URL.Path, r.URL.RawQuery = "/"+path, query
 		r.Header[name1] = append(r.Header[name1], value1)

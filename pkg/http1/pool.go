@@ -2,6 +2,7 @@ package http1
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -62,13 +63,23 @@ func (p *pool) take(s server) *conn {
 	return c
 }
 
-// put reports whether the connection is kept.
+// isIdleFor reports whether the connection has been idle for so long, by a clock that goes on while the
+// machine sleeps.
+func (c *conn) isIdleFor(now time.Time, long time.Duration) bool {
+	return now.Round(0).Sub(c.idleSince.Round(0)) >= long
+}
+
+// put reports whether the connection is kept. Where there are too many in all, that which is idle
+// longest makes room.
 func (p *pool) put(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limits := c.transport
-	if p.closed || p.count >= limits.MaxIdle || len(p.idle[c.server]) >= limits.MaxIdlePerServer {
+	if p.closed || len(p.idle[c.server]) >= limits.MaxIdlePerServer || limits.MaxIdle == 0 {
 		return false
+	}
+	if p.count >= limits.MaxIdle {
+		p.dropOldest()
 	}
 	if p.idle == nil {
 		p.idle = map[server][]*conn{}
@@ -83,11 +94,23 @@ func (p *pool) put(c *conn) bool {
 	return true
 }
 
+func (p *pool) dropOldest() {
+	var oldest *conn
+	for _, all := range p.idle {
+		if len(all) > 0 && (oldest == nil || all[0].idleSince.Before(oldest.idleSince)) {
+			oldest = all[0]
+		}
+	}
+	p.idle[oldest.server] = slices.Delete(p.idle[oldest.server], 0, 1)
+	p.count--
+	oldest.abandon()
+}
+
 // sweep closes those whose time is up, and comes again while there are others.
 func (p *pool) sweep(timeout time.Duration) {
 	expired, next := p.expired(time.Now().Add(-timeout))
 	for _, c := range expired {
-		_ = c.Close()
+		c.abandon()
 	}
 	if !next.IsZero() {
 		time.AfterFunc(time.Until(next.Add(timeout)), func() { p.sweep(timeout) })
@@ -126,7 +149,7 @@ func (p *pool) close() {
 	p.mu.Unlock()
 	for _, all := range idle {
 		for _, c := range all {
-			_ = c.Close()
+			c.abandon()
 		}
 	}
 }

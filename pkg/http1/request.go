@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/net/http/httpguts"
@@ -21,12 +23,37 @@ const MaxBody = 16 << 10
 var ErrBodyTooLarge = fmt.Errorf("the body is longer than the %d bytes that can be written at once", MaxBody)
 
 var (
+	errInvalidMethod = errors.New("invalid method")
 	errInvalidHost   = errors.New("invalid Host header")
 	errInvalidTarget = errors.New("invalid URL")
 )
 
-// buffers are for requests on their way.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
+// written is a request as it goes over the wire.
+type written []byte
+
+// maxKeptRequest bounds the buffers that are kept for the next requests.
+const maxKeptRequest = 32 << 10
+
+var buffers = sync.Pool{New: func() any { return new(written) }}
+
+func newWritten(r *http.Request, body []byte) (*written, error) {
+	w, _ := buffers.Get().(*written)
+	text, err := appendRequest((*w)[:0], r, body)
+	if err != nil {
+		return nil, err
+	}
+	*w = text
+	return w, nil
+}
+
+// release gives the buffer to another request; there are credentials in it.
+func (w *written) release() {
+	if cap(*w) > maxKeptRequest {
+		return
+	}
+	clear(*w)
+	buffers.Put(w)
+}
 
 // appendRequest writes what Request.Write would, in one pass and without sorting the header: RFC
 // 9112, sections 3 and 5. What that would alter is refused, since a signature is over what was
@@ -35,8 +62,13 @@ func appendRequest(b []byte, r *http.Request, body []byte) ([]byte, error) {
 	if len(body) > MaxBody {
 		return nil, ErrBodyTooLarge
 	}
-	if !httpguts.ValidHostHeader(r.Host) {
+	switch {
+	case !httpguts.ValidHeaderFieldName(r.Method): // a token, as methods are
+		return nil, errInvalidMethod
+	case !httpguts.ValidHostHeader(r.Host):
 		return nil, errInvalidHost
+	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
+		return nil, errInvalidTarget
 	}
 	b = append(append(b, r.Method...), ' ')
 	target := len(b)
@@ -71,12 +103,13 @@ func appendRequest(b []byte, r *http.Request, body []byte) ([]byte, error) {
 	return append(b, body...), nil
 }
 
-// isFraming reports whether a header says where a message ends or what its connection is for,
-// which is the transport's to say.
+// framing are the headers that say where a message ends, or what its connection is for, which is
+// the transport's to say.
+var framing = []string{
+	"Host", "Content-Length", "Transfer-Encoding", "Trailer", "TE", "Connection", "Keep-Alive", "Proxy-Connection",
+	"Upgrade", "Expect",
+}
+
 func isFraming(name string) bool {
-	switch name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Upgrade", "Expect":
-		return true
-	}
-	return false
+	return slices.ContainsFunc(framing, func(f string) bool { return len(f) == len(name) && strings.EqualFold(f, name) })
 }

@@ -109,7 +109,15 @@ func TestARequestThatCouldBeReadInTwoWaysIsNotSent(t *testing.T) {
 		"chunks": {
 			change: func(r *http.Request) { r.Header["Transfer-Encoding"] = []string{"chunked"} }, want: "header field name",
 		},
-		"another host": {change: func(r *http.Request) { r.Header["Host"] = []string{"evil"} }, want: "header field name"},
+		"chunks, written otherwise": {
+			change: func(r *http.Request) { r.Header["transfer-ENCODING"] = []string{"chunked"} }, want: "header field name",
+		},
+		"a line break in the method": {
+			change: func(r *http.Request) { r.Method = "GET / HTTP/1.1\r\nX: y\r\n\r\nGET" }, want: "invalid method",
+		},
+		"no method":      {change: func(r *http.Request) { r.Method = "" }, want: "invalid method"},
+		"another scheme": {change: func(r *http.Request) { r.URL.Scheme = "ftp" }, want: "invalid URL"},
+		"another host":   {change: func(r *http.Request) { r.Header["Host"] = []string{"evil"} }, want: "header field name"},
 		"a line break in the host": {
 			change: func(r *http.Request) { r.Host = "a\r\nb" }, want: "Host",
 		},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -46,17 +47,16 @@ type Transport struct {
 // used again where it was read to its end. Like http.Transport it repeats a request only where a
 // kept connection turns out closed, and that only before anything was written, or a GET.
 func (t *Transport) Send(r *http.Request, body []byte, timeout time.Duration) (*http.Response, error) {
-	request, _ := buffers.Get().(*[]byte)
-	defer buffers.Put(request)
-	written, err := appendRequest((*request)[:0], r, body)
-	if err != nil {
-		return nil, err
-	}
-	*request = written
-	deadline := time.Now().Add(timeout)
+	now := time.Now()
+	deadline := now.Add(timeout)
 	for {
-		c, reused, err := t.connection(r, deadline)
+		written, err := newWritten(r, body)
 		if err != nil {
+			return nil, err
+		}
+		c, reused, err := t.connection(r, now, deadline)
+		if err != nil {
+			written.release()
 			return nil, err
 		}
 		answer, err := c.exchange(r, written)
@@ -64,24 +64,25 @@ func (t *Transport) Send(r *http.Request, body []byte, timeout time.Duration) (*
 			return answer, nil
 		}
 		c.abandon()
-		if !reused || !c.mayRepeat(r) || r.Context().Err() != nil {
-			return nil, causeOf(r.Context(), err)
+		if err = causeOf(r.Context(), err); !reused || !c.mayRepeat(r) || r.Context().Err() != nil ||
+			errors.Is(err, ErrHeaderTimeout) {
+			return nil, err
 		}
 	}
 }
 
 // connection gives one that is idle, or a new one; its deadline is set.
-func (t *Transport) connection(r *http.Request, deadline time.Time) (c *conn, reused bool, err error) {
+func (t *Transport) connection(r *http.Request, now, deadline time.Time) (c *conn, reused bool, err error) {
 	server := server{secure: r.URL.Scheme == "https", host: r.URL.Host}
 	for {
 		c = t.pool.take(server)
 		if c == nil {
 			break
 		}
-		if c.isQuiet() && c.SetDeadline(deadline) == nil {
+		if !c.isIdleFor(now, t.IdleTimeout) && c.isQuiet() && c.SetDeadline(deadline) == nil {
 			return c, true, nil
 		}
-		_ = c.under().Close()
+		c.abandon()
 	}
 	ctx, cancel := context.WithDeadlineCause(r.Context(), deadline, ErrHeaderTimeout)
 	defer cancel()
@@ -97,11 +98,21 @@ func (t *Transport) connection(r *http.Request, deadline time.Time) (c *conn, re
 	}
 	c = newConn(t, server, made)
 	if err := c.SetDeadline(deadline); err != nil {
-		_ = c.Close()
+		c.abandon()
 		return nil, false, fmt.Errorf("set the deadline: %w", err)
 	}
 	return c, false, nil
 }
+
+// HandshakeError says that TLS could not be agreed on: the server has seen nothing of the
+// request.
+type HandshakeError struct{ cause error }
+
+// Error implements error.
+func (e *HandshakeError) Error() string { return "TLS: " + e.cause.Error() }
+
+// Unwrap gives the cause.
+func (e *HandshakeError) Unwrap() error { return e.cause }
 
 func (t *Transport) dial(ctx context.Context, server server) (net.Conn, error) {
 	plain, err := t.DialContext(ctx, "tcp", server.address())
@@ -115,7 +126,7 @@ func (t *Transport) dial(ctx context.Context, server server) (net.Conn, error) {
 	secure := tls.Client(plain, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
+		return nil, &HandshakeError{err}
 	}
 	return secure, nil
 }
@@ -126,20 +137,20 @@ func (t *Transport) CloseIdleConnections() { t.pool.close() }
 
 // causeOf is why a request that was sent failed: its context's cause, or the time that was up.
 func causeOf(ctx context.Context, err error) error {
-	var timeout net.Error
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return ErrHeaderTimeout
 	}
 	return err
 }
 
 // exchange writes the request and reads the answer's header.
-func (c *conn) exchange(r *http.Request, written []byte) (*http.Response, error) {
+func (c *conn) exchange(r *http.Request, request *written) (*http.Response, error) {
 	c.begin(r.Context())
-	n, err := c.Write(written)
+	n, err := c.Write(*request)
+	request.release()
 	if c.wrote = n > 0; err != nil {
 		return nil, err
 	}
@@ -152,11 +163,7 @@ func (c *conn) exchange(r *http.Request, written []byte) (*http.Response, error)
 		return answer, nil
 	}
 	if answer.ContentLength < 0 || answer.ContentLength > int64(c.reader.Buffered()) {
-		// A body may take as long as it likes.
-		_ = c.SetDeadline(time.Time{}) // reading tells what is wrong with the connection
-		if r.Context().Err() != nil {
-			return nil, r.Context().Err() // its interruption may have been undone
-		}
+		_ = c.SetDeadline(time.Time{}) // a body may take as long as it likes
 	}
 	answer.Body = &body{from: answer.Body, conn: c, ctx: r.Context(), last: answer.Close}
 	return answer, nil

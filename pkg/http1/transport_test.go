@@ -3,15 +3,12 @@ package http1_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -175,6 +172,49 @@ func TestAServerThatNeverAnswersARepeatedGetIsAskedTwiceAtTheMost(t *testing.T) 
 	}
 }
 
+// One caller's request that is not answered costs others no connection.
+func TestARequestThatIsNotAnsweredInTimeIsNotSentAgain(t *testing.T) {
+	const together = 4
+	var gets atomic.Int32
+	var arriving, sending sync.WaitGroup
+	arriving.Add(together)
+	server := newRawServer(t, func(_ int, c net.Conn) {
+		reader := bufio.NewReader(c)
+		if _, _, ok := readRequest(reader); !ok {
+			return
+		}
+		arriving.Done()
+		arriving.Wait() // so that each has a connection of its own
+		for {
+			if _, err := io.WriteString(c, helloAnswer); err != nil {
+				return
+			}
+			r, _, ok := readRequest(reader)
+			if !ok {
+				return
+			}
+			if r.Method == http.MethodGet {
+				gets.Add(1)
+				_, _ = reader.ReadByte()
+				return
+			}
+		}
+	})
+	transport := newTransport(t)
+	for range together {
+		sending.Go(func() { mustSay(t, transport, server.url, "hello") })
+	}
+	sending.Wait()
+	r := newRequest(t.Context(), t, http.MethodGet, server.url)
+	if err := failure(t, transport, r, "", 50*time.Millisecond); !errors.Is(err, http1.ErrHeaderTimeout) {
+		t.Errorf("%v", err)
+	}
+	mustSay(t, transport, server.url, "hello")
+	if n := server.connections.Load(); n != together || gets.Load() != 1 {
+		t.Errorf("%d connections, sent %d times", n, gets.Load())
+	}
+}
+
 func TestAHeaderThatIsLongInComing(t *testing.T) {
 	const timeout = 100 * time.Millisecond
 	for name, answer := range map[string]string{
@@ -314,18 +354,6 @@ func TestAContextThatEndsAfterTheAnswerLeavesItsConnectionAlone(t *testing.T) {
 	}
 }
 
-// slowContext is one that has ended while those who wait for that are not told yet.
-type slowContext struct {
-	context.Context
-	err error
-}
-
-func (slowContext) Done() <-chan struct{} { return make(chan struct{}) }
-func (c slowContext) Err() error          { return c.err }
-
-// AfterFunc is what context.AfterFunc calls.
-func (slowContext) AfterFunc(func()) (stop func() bool) { return func() bool { return true } }
-
 func TestAConnectionThatIsBeingInterruptedIsNotUsedAgain(t *testing.T) {
 	server := newRawServer(t, answering(helloAnswer))
 	transport := newTransport(t)
@@ -343,14 +371,6 @@ func TestAConnectionThatIsBeingInterruptedIsNotUsedAgain(t *testing.T) {
 	mustSay(t, transport, server.url, "hello")
 	if n := server.connections.Load(); n != 2 {
 		t.Errorf("%d connections", n)
-	}
-}
-
-func TestAContextThatEndsWithTheHeaderEndsTheRequest(t *testing.T) {
-	server := newRawServer(t, answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
-	r := newRequest(slowContext{t.Context(), context.Canceled}, t, http.MethodPost, server.url)
-	if err := failure(t, newTransport(t), r, "", patience); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
 	}
 }
 
@@ -462,6 +482,23 @@ func TestIdleConnectionsAreBoundedAndEnd(t *testing.T) {
 	}
 }
 
+func TestWhereTooManyAreIdleTheOldestMakesRoom(t *testing.T) {
+	transport := newTransport(t)
+	transport.MaxIdle = 2
+	var servers []*rawServer
+	for range 3 {
+		servers = append(servers, newRawServer(t, answering(helloAnswer)))
+	}
+	for _, n := range []int{0, 1, 2, 2, 1, 0} {
+		mustSay(t, transport, servers[n].url, "hello")
+	}
+	for n, want := range []int32{2, 1, 1} {
+		if got := servers[n].connections.Load(); got != want {
+			t.Errorf("server %d: %d connections, want %d", n, got, want)
+		}
+	}
+}
+
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
@@ -491,36 +528,6 @@ func TestAfterCloseIdleConnectionsNoneIsKept(t *testing.T) {
 	}
 	mustSay(t, transport, server.url, "hello")
 	waitFor(t, "all connections end", func() bool { return open.Load() == 0 })
-}
-
-func TestTLS(t *testing.T) {
-	var connections atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, r.Proto)
-	}))
-	server.EnableHTTP2 = true
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
-		}
-	}
-	server.StartTLS()
-	defer server.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	transport := newTransport(t)
-	transport.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	for range 5 {
-		mustSay(t, transport, server.URL, "HTTP/1.1")
-	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections", n)
-	}
-	stranger := newTransport(t)
-	stranger.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	_, _, err := send(t, stranger, server.URL, "{}")
-	mustFail(t, err, "certificate")
 }
 
 // Requests share connections, and some are given up in the middle: each answer must be that of

@@ -3,12 +3,15 @@ package liveconfig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/countersign-io/countersign/pkg/authconfig"
 	"github.com/countersign-io/countersign/pkg/http1"
@@ -30,11 +33,25 @@ type Upstream struct {
 	// ManagedByAWS is set for AWS's own MCP servers.
 	ManagedByAWS bool
 
-	// proxied is set where a proxy leads to it.
-	proxied bool
-	// http1 is set while it is known to speak HTTP/1.1 and no more.
-	http1 atomic.Bool
+	// way is how it is sent to.
+	way atomic.Int32
+	// handshakes are those that failed with package http1 and not with net/http.
+	handshakes atomic.Int32
 }
+
+// maxHandshakes bounds the handshakes that may fail with package http1 alone, before it is given up
+// for an upstream.
+const maxHandshakes = 8
+
+// Ways to send to an upstream.
+const (
+	// wayUnknown is by net/http, whose first answer tells what the upstream speaks.
+	wayUnknown = iota
+	// wayHTTP1 is by package http1, for an upstream that speaks HTTP/1.1 and no more.
+	wayHTTP1
+	// wayGeneral is by net/http for as long as this auth-config is in use.
+	wayGeneral
+)
 
 func newUpstream(config *authconfig.Config, index int) *Upstream {
 	c := &config.Upstreams[index]
@@ -46,10 +63,18 @@ func newUpstream(config *authconfig.Config, index int) *Upstream {
 		MaxRequests: config.UpstreamRequests(c), ManagedByAWS: c.IsManagedByAWS(),
 	}
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: c.URL})
-	u.proxied = proxy != nil || err != nil
-	u.http1.Store(c.URL.Scheme == "http") // HTTP/2 is agreed on in TLS
+	switch {
+	case proxy != nil || err != nil, strings.ContainsFunc(c.URL.Host, isNotInNames):
+		u.way.Store(wayGeneral)
+	case c.URL.Scheme == "http":
+		u.way.Store(wayHTTP1) // HTTP/2 is agreed on in TLS
+	}
 	return u
 }
+
+// isNotInNames finds hosts that net/http writes in another way than they are given: with a zone, or
+// in another script.
+func isNotInNames(c rune) bool { return c == '%' || c > unicode.MaxASCII }
 
 // upstreamTransport sends what http1 is for with that, and all else with net/http.
 type upstreamTransport struct {
@@ -57,28 +82,30 @@ type upstreamTransport struct {
 	general *http.Transport
 }
 
-// Send sends a request with a body, nil for none, to an upstream of this auth-config, and waits for the header of its answer
-// as long as limits.upstreamHeaderTimeout has it; then the error is http1.ErrHeaderTimeout. The answer's body is to
-// be closed.
+// Send sends a request with a body, nil for none, to an upstream of this auth-config, and waits
+// for the header of its answer as long as limits.upstreamHeaderTimeout has it; then the error is
+// http1.ErrHeaderTimeout. The answer's body is to be closed.
 func (s *Snapshot) Send(u *Upstream, r *http.Request, body []byte) (*http.Response, error) {
 	timeout := s.Config.Limits.UpstreamHeaderTimeout
-	if u.proxied || !u.http1.Load() || len(body) > http1.MaxBody {
-		answer, err := s.transport.sendGeneral(r, body, timeout)
-		if err == nil && answer.ProtoMajor == 1 {
-			u.http1.Store(true)
-		}
+	if u.way.Load() != wayHTTP1 || len(body) > http1.MaxBody {
+		return s.transport.sendGeneral(u, r, body, timeout)
+	}
+	begun := time.Now()
+	answer, err := s.transport.direct.Send(r, body, timeout)
+	var refused *http1.HandshakeError
+	if !errors.As(err, &refused) || r.Context().Err() != nil {
 		return answer, err
 	}
-	answer, err := s.transport.direct.Send(r, body, timeout)
-	if err != nil && u.URL.Scheme == "https" && r.Context().Err() == nil {
-		// It may have begun to ask for HTTP/2.
-		u.http1.Store(false)
+	// It may speak HTTP/2 by now, and has seen nothing of the request.
+	answer, err = s.transport.sendGeneral(u, r, body, timeout-time.Since(begun))
+	if err == nil && (answer.ProtoMajor > 1 || u.handshakes.Add(1) >= maxHandshakes) {
+		u.way.Store(wayGeneral)
 	}
 	return answer, err
 }
 
 func (t *upstreamTransport) sendGeneral(
-	r *http.Request, body []byte, timeout time.Duration,
+	u *Upstream, r *http.Request, body []byte, timeout time.Duration,
 ) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	timer := time.AfterFunc(timeout, func() { cancel(http1.ErrHeaderTimeout) })
@@ -98,6 +125,9 @@ func (t *upstreamTransport) sendGeneral(
 		}
 		cancel(nil)
 		return nil, err
+	}
+	if answer.ProtoMajor == 1 {
+		u.way.CompareAndSwap(wayUnknown, wayHTTP1)
 	}
 	answer.Body = &cancelOnClose{answer.Body, cancel}
 	return answer, nil

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -48,8 +49,19 @@ func TestTheUpstreamIsReachedOverHTTP2WithTheRootsOfTheConfig(t *testing.T) {
 	}
 }
 
+// hellos counts handshakes that offered HTTP/2, and those that did not.
+type hellos struct{ http2, http1 atomic.Int32 }
+
+func (h *hellos) count(hello *tls.ClientHelloInfo) {
+	if slices.Contains(hello.SupportedProtos, "h2") {
+		h.http2.Add(1)
+	} else {
+		h.http1.Add(1)
+	}
+}
+
 // tlsUpstream speaks one protocol and refuses whoever does not, and tells which one that was.
-func tlsUpstream(t *testing.T, listener net.Listener, protocol string) *httptest.Server {
+func tlsUpstream(t *testing.T, listener net.Listener, protocol string, hellos *hellos) *httptest.Server {
 	t.Helper()
 	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -64,6 +76,7 @@ func tlsUpstream(t *testing.T, listener net.Listener, protocol string) *httptest
 		NextProtos: []string{protocol}, MinVersion: tls.VersionTLS12,
 		// Package tls itself lets clients of HTTP/1.1 pass.
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			hellos.count(hello)
 			if !slices.Contains(hello.SupportedProtos, protocol) {
 				return nil, errors.New("another protocol")
 			}
@@ -78,7 +91,8 @@ func tlsUpstream(t *testing.T, listener net.Listener, protocol string) *httptest
 // An upstream that speaks HTTP/1.1 is sent to in another way than one that speaks HTTP/2; what
 // it speaks may change while the sidecar runs.
 func TestAnUpstreamMayBeginAndCeaseToSpeakHTTP2(t *testing.T) {
-	upstream := tlsUpstream(t, nil, "http/1.1")
+	var hellos hellos
+	upstream := tlsUpstream(t, nil, "http/1.1", &hellos)
 	address := upstream.Listener.Addr().String()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})
 	b := newBed(t, bedOptions{upstreamURL: upstream.URL + "/mcp", files: map[string]string{"ca.pem": string(ca)}})
@@ -93,6 +107,9 @@ func TestAnUpstreamMayBeginAndCeaseToSpeakHTTP2(t *testing.T) {
 		}
 	}
 	mustSpeak("HTTP/1.1")
+	if hellos.http2.Load() != 1 || hellos.http1.Load() != 1 {
+		t.Errorf("%d handshakes offered HTTP/2, %d did not", hellos.http2.Load(), hellos.http1.Load())
+	}
 	for _, protocol := range []string{"h2", "http/1.1", "h2"} {
 		upstream.CloseClientConnections()
 		upstream.Close()
@@ -100,7 +117,7 @@ func TestAnUpstreamMayBeginAndCeaseToSpeakHTTP2(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		upstream = tlsUpstream(t, listener, protocol)
+		upstream = tlsUpstream(t, listener, protocol, &hellos)
 		// The first may find that the way it takes is gone.
 		if got := b.post(token, callTool(1, "echo", "{}")); got.status != http.StatusOK &&
 			got.status != http.StatusBadGateway {
@@ -108,8 +125,86 @@ func TestAnUpstreamMayBeginAndCeaseToSpeakHTTP2(t *testing.T) {
 		}
 		mustSpeak(map[string]string{"h2": "HTTP/2.0", "http/1.1": "HTTP/1.1"}[protocol])
 	}
+	// One showed that it speaks HTTP/2 now.
+	if hellos.http1.Load() != 2 {
+		t.Errorf("%d handshakes did not offer HTTP/2", hellos.http1.Load())
+	}
 	upstream.CloseClientConnections()
 	upstream.Close()
+}
+
+// A front may refuse whoever does not offer HTTP/2, and then speak HTTP/1.1.
+func TestAnUpstreamThatWantsHTTP2OfferedIsServedAlways(t *testing.T) {
+	var hellos hellos
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, emptyResult)
+	}))
+	upstream.TLS = &tls.Config{
+		NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			hellos.count(hello)
+			if !slices.Contains(hello.SupportedProtos, "h2") {
+				return nil, errors.New("another protocol")
+			}
+			return nil, nil
+		},
+	}
+	upstream.StartTLS()
+	defer upstream.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})
+	b := newBed(t, bedOptions{upstreamURL: upstream.URL + "/mcp", files: map[string]string{"ca.pem": string(ca)}})
+	token := b.token("alice", nil)
+	for range 40 {
+		if got := b.post(token, callTool(1, "echo", "{}")); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	if n := hellos.http1.Load(); n == 0 || n > 10 {
+		t.Errorf("%d handshakes were refused", n)
+	}
+}
+
+func TestTimeoutsOfOneCallerCostOthersNoConnection(t *testing.T) {
+	var connections atomic.Int32
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, emptyResult)
+	}))
+	upstream.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	upstream.StartTLS()
+	defer upstream.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})
+	b := newBed(t, bedOptions{
+		upstreamURL: upstream.URL + "/mcp", files: map[string]string{"ca.pem": string(ca)},
+		spec: "  limits: {upstreamHeaderTimeout: 300ms}\n",
+	})
+	alice, bob := b.token("alice", nil), b.token("bob", nil)
+	const rounds = 3
+	for range rounds {
+		if got := b.do(http.MethodGet, alice, ""); got.status != http.StatusGatewayTimeout {
+			t.Fatalf("GET: %d %s", got.status, got.body)
+		}
+		for range 3 {
+			if got := b.post(bob, callTool(1, "echo", "{}")); got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+		}
+	}
+	// One by which the upstream's protocol was learned, bob's, and alice's.
+	if n := connections.Load(); n > 2+rounds {
+		t.Errorf("%d connections", n)
+	}
 }
 
 func TestAStatusThatThereIsNotIsNoAnswer(t *testing.T) {
