@@ -58,31 +58,42 @@ func newConn(t *Transport, s server, made net.Conn) *conn {
 
 // under is the connection below TLS.
 func (c *conn) under() net.Conn {
-	if secure, ok := c.Conn.(*tls.Conn); ok {
-		return secure.NetConn()
+	if r := c.records(); r != nil {
+		return r.Conn
 	}
 	return c.Conn
 }
 
+// records are those of TLS, nil without.
+func (c *conn) records() *records {
+	if secure, ok := c.Conn.(*tls.Conn); ok {
+		r, _ := secure.NetConn().(*records)
+		return r
+	}
+	return nil
+}
+
 // isQuiet reports whether the server has neither closed the connection nor sent what nobody
-// asked for, which would be taken for the next answer. The connection has no deadline afterwards
-// that is of use.
-func (c *conn) isQuiet() bool {
+// asked for, which would be taken for the next answer. The deadline is that of the next request.
+func (c *conn) isQuiet(deadline time.Time) bool {
 	c.quiet = false
-	return c.socket != nil && c.socket.Control(c.look) == nil && c.quiet && c.hasNothingDecrypted()
+	return c.socket != nil && c.socket.Control(c.look) == nil && c.quiet && c.SetDeadline(deadline) == nil &&
+		c.hasNothingDecrypted(deadline)
 }
 
 // hasNothingDecrypted reports whether TLS holds nothing of what came with the last answer. It
-// says so without a system call: a read whose time is up gives what is there, or fails.
-func (c *conn) hasNothingDecrypted() bool {
-	if _, secure := c.Conn.(*tls.Conn); !secure {
+// says so without a system call: a read whose time is up gives what is there, or fails. What it
+// writes, as it may to change keys, has until the deadline.
+func (c *conn) hasNothingDecrypted(deadline time.Time) bool {
+	records := c.records()
+	if records == nil {
 		return true
 	}
-	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
+	if !records.areWhole() || c.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return false
 	}
 	n, err := c.Conn.Read(c.left[:])
-	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(deadline) == nil
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
@@ -95,7 +106,7 @@ func (c *conn) begin(ctx context.Context) {
 }
 
 // mayRepeat reports whether a request that failed on this connection can be sent on another:
-// the server has seen nothing of it, or was gone and may see it twice.
+// the server has seen nothing of it, or was gone and may see it once more.
 func (c *conn) mayRepeat(r *http.Request) bool {
 	return !c.wrote || !c.read && r.Method == http.MethodGet
 }

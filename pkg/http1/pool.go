@@ -75,7 +75,7 @@ func (p *pool) put(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limits := c.transport
-	if p.closed || len(p.idle[c.server]) >= limits.MaxIdlePerServer || limits.MaxIdle == 0 {
+	if p.closed || len(p.idle[c.server]) >= limits.MaxIdlePerServer || limits.MaxIdle <= 0 {
 		return false
 	}
 	if p.count >= limits.MaxIdle {

@@ -47,11 +47,25 @@ func TestTLS(t *testing.T) {
 	mustFail(t, err, "certificate")
 }
 
-// burst is a connection that can hold what is written, to send it in one segment.
+// burst is a connection that can hold what is written, to send it in one segment, or in two where
+// first is set, the second after a pause.
 type burst struct {
 	net.Conn
 	holds bool
 	held  []byte
+	first int
+}
+
+const betweenSegments = 100 * time.Millisecond
+
+func (b *burst) send() {
+	_ = b.SetWriteDeadline(time.Time{}) // tls.Conn.CloseWrite leaves one that is over
+	if b.first > 0 {
+		_, _ = b.Conn.Write(b.held[:b.first])
+		time.Sleep(betweenSegments)
+	}
+	_, _ = b.Conn.Write(b.held[b.first:])
+	b.held, b.first = nil, 0
 }
 
 // Write implements io.Writer.
@@ -63,8 +77,10 @@ func (b *burst) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newTLSServer answers each request as a test says, in one segment.
-func newTLSServer(t *testing.T, version uint16, answer func(c *tls.Conn)) (*rawServer, *http1.Transport) {
+// newTLSServer answers each request as a test says, with the body of the request at hand.
+func newTLSServer(
+	t *testing.T, version uint16, answer func(c *tls.Conn, held *burst, body string),
+) (*rawServer, *http1.Transport) {
 	t.Helper()
 	identity := httptest.NewUnstartedServer(nil)
 	identity.StartTLS()
@@ -78,14 +94,13 @@ func newTLSServer(t *testing.T, version uint16, answer func(c *tls.Conn)) (*rawS
 		reader := bufio.NewReader(secure)
 		for {
 			held.holds = false
-			if _, _, ok := readRequest(reader); !ok {
+			_, body, ok := readRequest(reader)
+			if !ok {
 				return
 			}
 			held.holds = true
-			answer(secure)
-			_ = c.SetWriteDeadline(time.Time{}) // CloseWrite leaves one that is over
-			_, _ = c.Write(held.held)
-			held.held = nil
+			answer(secure, held, body)
+			held.send()
 		}
 	})
 	server.url = strings.Replace(server.url, "http:", "https:", 1)
@@ -118,7 +133,7 @@ func TestWhatComesBehindAnAnswerIsNotTakenForTheNext(t *testing.T) {
 	} {
 		for version, label := range map[uint16]string{tls.VersionTLS12: "TLS 1.2", tls.VersionTLS13: "TLS 1.3"} {
 			t.Run(name+", "+label, func(t *testing.T) {
-				server, transport := newTLSServer(t, version, func(secure *tls.Conn) {
+				server, transport := newTLSServer(t, version, func(secure *tls.Conn, _ *burst, _ string) {
 					for _, record := range c.records {
 						_, _ = io.WriteString(secure, record)
 					}
@@ -144,6 +159,31 @@ func TestWhatComesBehindAnAnswerIsNotTakenForTheNext(t *testing.T) {
 					time.Sleep(5 * time.Millisecond)
 				}
 				if n := server.connections.Load(); n != c.connections {
+					t.Errorf("%d connections", n)
+				}
+			})
+		}
+	}
+}
+
+// Of a record that is there in part TLS tells nobody, and the rest may come with the next answer.
+func TestPartOfARecordBehindAnAnswerEndsItsConnection(t *testing.T) {
+	for version, label := range map[uint16]string{tls.VersionTLS12: "TLS 1.2", tls.VersionTLS13: "TLS 1.3"} {
+		for _, part := range []int{1, 3, 5, 20} {
+			t.Run(fmt.Sprintf("%d bytes, %s", part, label), func(t *testing.T) {
+				server, transport := newTLSServer(t, version, func(secure *tls.Conn, held *burst, body string) {
+					_, _ = fmt.Fprintf(secure, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+					if body == "first" {
+						held.first = len(held.held) + part
+						_, _ = io.WriteString(secure, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+					}
+				})
+				for _, body := range []string{"first", "second", "third"} {
+					if _, text, err := send(t, transport, server.url, body); err != nil || text != body {
+						t.Fatalf("%q to %q, %v", text, body, err)
+					}
+				}
+				if n := server.connections.Load(); n != 2 {
 					t.Errorf("%d connections", n)
 				}
 			})

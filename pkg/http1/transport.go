@@ -49,12 +49,12 @@ type Transport struct {
 func (t *Transport) Send(r *http.Request, body []byte, timeout time.Duration) (*http.Response, error) {
 	now := time.Now()
 	deadline := now.Add(timeout)
-	for {
+	for fresh := false; ; {
 		written, err := newWritten(r, body)
 		if err != nil {
 			return nil, err
 		}
-		c, reused, err := t.connection(r, now, deadline)
+		c, reused, err := t.connection(r, now, deadline, fresh)
 		if err != nil {
 			written.release()
 			return nil, err
@@ -68,18 +68,21 @@ func (t *Transport) Send(r *http.Request, body []byte, timeout time.Duration) (*
 			errors.Is(err, ErrHeaderTimeout) {
 			return nil, err
 		}
+		fresh = c.wrote // what makes a server close is not to cost all that are kept
 	}
 }
 
-// connection gives one that is idle, or a new one; its deadline is set.
-func (t *Transport) connection(r *http.Request, now, deadline time.Time) (c *conn, reused bool, err error) {
+// connection gives one that is idle, unless it is to be fresh, or a new one; its deadline is set.
+func (t *Transport) connection(
+	r *http.Request, now, deadline time.Time, fresh bool,
+) (c *conn, reused bool, err error) {
 	server := server{secure: r.URL.Scheme == "https", host: r.URL.Host}
-	for {
+	for !fresh {
 		c = t.pool.take(server)
 		if c == nil {
 			break
 		}
-		if !c.isIdleFor(now, t.IdleTimeout) && c.isQuiet() && c.SetDeadline(deadline) == nil {
+		if !c.isIdleFor(now, t.IdleTimeout) && c.isQuiet(deadline) {
 			return c, true, nil
 		}
 		c.abandon()
@@ -123,7 +126,7 @@ func (t *Transport) dial(ctx context.Context, server server) (net.Conn, error) {
 	config.ServerName, config.NextProtos = server.name(), []string{"http/1.1"}
 	ctx, cancel := context.WithTimeout(ctx, t.TLSHandshakeTimeout)
 	defer cancel()
-	secure := tls.Client(plain, config)
+	secure := tls.Client(&records{Conn: plain}, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
 		return nil, &HandshakeError{err}

@@ -154,21 +154,39 @@ func TestOnlyWhatIsSafeIsSentTwice(t *testing.T) {
 	}
 }
 
-func TestAServerThatNeverAnswersARepeatedGetIsAskedTwiceAtTheMost(t *testing.T) {
-	var requests atomic.Int32
+// One caller's request that makes a server close costs others at most one connection.
+func TestARequestThatMakesAServerCloseIsSentTwiceAtTheMost(t *testing.T) {
+	const together = 5
+	var gets atomic.Int32
+	var arriving, sending sync.WaitGroup
+	arriving.Add(together)
 	server := newRawServer(t, func(n int, c net.Conn) {
 		reader := bufio.NewReader(c)
-		if _, _, ok := readRequest(reader); ok && n == 1 {
+		for first := n <= together; ; first = false {
+			r, _, ok := readRequest(reader)
+			if !ok {
+				return
+			}
+			if r.Method == http.MethodGet {
+				gets.Add(1)
+				return
+			}
+			if first {
+				arriving.Done()
+				arriving.Wait() // so that each has a connection of its own
+			}
 			_, _ = io.WriteString(c, helloAnswer)
-			_, _, _ = readRequest(reader)
 		}
-		requests.Add(1)
 	})
 	transport := newTransport(t)
-	mustSay(t, transport, server.url, "hello")
+	for range together {
+		sending.Go(func() { mustSay(t, transport, server.url, "hello") })
+	}
+	sending.Wait()
 	_ = failure(t, transport, newRequest(t.Context(), t, http.MethodGet, server.url), "", patience)
-	if n := requests.Load(); n != 2 {
-		t.Errorf("%d requests", n)
+	mustSay(t, transport, server.url, "hello")
+	if n := server.connections.Load(); n != together+1 || gets.Load() != 2 {
+		t.Errorf("%d connections, sent %d times", n, gets.Load())
 	}
 }
 

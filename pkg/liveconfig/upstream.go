@@ -3,6 +3,7 @@ package liveconfig
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -35,12 +36,12 @@ type Upstream struct {
 
 	// way is how it is sent to.
 	way atomic.Int32
-	// handshakes are those that failed with package http1 and not with net/http.
+	// handshakes are those that failed in a row with package http1 and not with net/http.
 	handshakes atomic.Int32
 }
 
-// maxHandshakes bounds the handshakes that may fail with package http1 alone, before it is given up
-// for an upstream.
+// maxHandshakes bounds the handshakes that may fail in a row with package http1 alone, before it is
+// given up for an upstream.
 const maxHandshakes = 8
 
 // Ways to send to an upstream.
@@ -92,11 +93,12 @@ func (s *Snapshot) Send(u *Upstream, r *http.Request, body []byte) (*http.Respon
 	}
 	begun := time.Now()
 	answer, err := s.transport.direct.Send(r, body, timeout)
-	var refused *http1.HandshakeError
-	if !errors.As(err, &refused) || r.Context().Err() != nil {
+	if err == nil && u.handshakes.Load() > 0 {
+		u.handshakes.Store(0)
+	}
+	if r.Context().Err() != nil || !mayWantHTTP2(err) {
 		return answer, err
 	}
-	// It may speak HTTP/2 by now, and has seen nothing of the request.
 	answer, err = s.transport.sendGeneral(u, r, body, timeout-time.Since(begun))
 	if err == nil && (answer.ProtoMajor > 1 || u.handshakes.Add(1) >= maxHandshakes) {
 		u.way.Store(wayGeneral)
@@ -104,9 +106,21 @@ func (s *Snapshot) Send(u *Upstream, r *http.Request, body []byte) (*http.Respon
 	return answer, err
 }
 
+// mayWantHTTP2 reports whether a server refused TLS for a reason that offering HTTP/2 may mend. It
+// has seen nothing of the request.
+func mayWantHTTP2(err error) bool {
+	var refused *http1.HandshakeError
+	var untrusted *tls.CertificateVerificationError
+	var timeout net.Error
+	return errors.As(err, &refused) && !errors.As(err, &untrusted) && !(errors.As(err, &timeout) && timeout.Timeout())
+}
+
 func (t *upstreamTransport) sendGeneral(
 	u *Upstream, r *http.Request, body []byte, timeout time.Duration,
 ) (*http.Response, error) {
+	if timeout <= 0 {
+		return nil, http1.ErrHeaderTimeout
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	timer := time.AfterFunc(timeout, func() { cancel(http1.ErrHeaderTimeout) })
 	r = r.WithContext(ctx)
@@ -118,7 +132,11 @@ func (t *upstreamTransport) sendGeneral(
 		r.Body, _ = r.GetBody()
 	}
 	answer, err := t.general.RoundTrip(r)
-	timer.Stop()
+	if !timer.Stop() && err == nil {
+		// Its body would break off.
+		_ = answer.Body.Close()
+		err = http1.ErrHeaderTimeout
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
