@@ -92,7 +92,7 @@ func (c *conn) hasNothingDecrypted(deadline time.Time) bool {
 	if !records.areWhole() || c.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return false
 	}
-	n, err := c.Conn.Read(c.left[:])
+	n, err := c.Read(c.left[:])
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(deadline) == nil
 }
 

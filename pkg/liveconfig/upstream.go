@@ -111,8 +111,12 @@ func (s *Snapshot) Send(u *Upstream, r *http.Request, body []byte) (*http.Respon
 func mayWantHTTP2(err error) bool {
 	var refused *http1.HandshakeError
 	var untrusted *tls.CertificateVerificationError
+	return errors.As(err, &refused) && !errors.As(err, &untrusted) && !isTimeout(err)
+}
+
+func isTimeout(err error) bool {
 	var timeout net.Error
-	return errors.As(err, &refused) && !errors.As(err, &untrusted) && !(errors.As(err, &timeout) && timeout.Timeout())
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func (t *upstreamTransport) sendGeneral(

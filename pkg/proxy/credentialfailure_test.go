@@ -10,7 +10,7 @@ func TestTokensWhoseChallengeIsForgottenAreCounted(t *testing.T) {
 	evicted := 0
 	c := newChallenged(func() { evicted++ })
 	digest := func(n int) (d [sha256.Size]byte) {
-		binary.LittleEndian.PutUint64(d[:], uint64(n)) //nolint:gosec // a small number
+		binary.LittleEndian.PutUint64(d[:], uint64(n))
 		return d
 	}
 	for n := range maxChallenged + 5 {
