@@ -129,22 +129,16 @@ func (b *bed) speed(ctx context.Context, rounds int, length time.Duration) error
 	direct := &series{
 		target: &target{name: "upstream, direct", url: b.upstream.url, pid: b.upstream.pid(), body: call},
 	}
-	tokens := []string{b.caller(0)}
 	signed := &series{target: &target{name: "sign-only proxy", url: signOnly.url, pid: signOnly.pid(), body: call}}
-	// What a caller sends is longer by his token, which the yardstick has no use for.
-	alike := &series{target: &target{
-		name: "sign-only proxy, sent the token too", url: signOnly.url, pid: signOnly.pid(), tokens: tokens, body: call,
-	}}
 	countersign := &series{target: &target{
-		name: "countersign", url: ours.URL + "/mcp", pid: ours.PID, tokens: tokens, body: call,
+		name: "countersign", url: ours.URL + "/mcp", pid: ours.PID, tokens: []string{b.caller(0)}, body: call,
 	}}
-	all := []*series{direct, signed, alike, countersign}
+	all := []*series{direct, signed, countersign}
 	if err := measureInTurn(ctx, all, rounds, length); err != nil {
 		return err
 	}
 	printSpeed(all)
-	printRatios("to the sign-only proxy", countersign, signed, rounds, true)
-	printRatios("to it, where its requests have the caller's token as well", countersign, alike, rounds, false)
+	printRatios(countersign, signed, rounds)
 	memory, err := residentMiB(ours.PID)
 	if err != nil {
 		return err

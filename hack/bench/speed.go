@@ -76,12 +76,11 @@ func printSpeed(all []*series) {
 	_ = w.Flush()
 }
 
-// printRatios prints the goals as well where the other is what they are about.
-func printRatios(to string, ours, signOnly *series, rounds int, goals bool) {
+func printRatios(ours, signOnly *series, rounds int) {
 	of := func(what func(sample) time.Duration, ours, others []sample) ratio {
 		return ratioOf(column(ours, what), column(others, what))
 	}
-	fmt.Printf("\n%s, median of %d pairs (smallest to largest):\n", to, rounds)
+	fmt.Printf("\nto the sign-only proxy, median of %d pairs (smallest to largest):\n", rounds)
 	for _, line := range []struct {
 		what, reach string
 		ratio       ratio
@@ -94,10 +93,6 @@ func printRatios(to string, ours, signOnly *series, rounds int, goals bool) {
 		{"throughput, 16 connections", "at least 0.85",
 			ratioOf(column(ours.busy, throughputOf), column(signOnly.busy, throughputOf))},
 	} {
-		reach := ""
-		if goals {
-			reach = "(reach: " + line.reach + ")"
-		}
-		fmt.Printf("  %-28s %-22s %s\n", line.what, line.ratio, reach)
+		fmt.Printf("  %-28s %-22s (reach: %s)\n", line.what, line.ratio, line.reach)
 	}
 }
