@@ -26,10 +26,10 @@ type conn struct {
 	server    server
 	// socket is what Conn is on; nil where that cannot be told.
 	socket syscall.RawConn
-	// look, watched and quiet are isQuiet's.
+	// look, watched and silent are isSilent's.
 	look    func(fd uintptr)
 	watched watched
-	quiet   bool
+	silent  bool
 	left    [1]byte
 	// interrupt closes the connection, so that what waits for it fails.
 	interrupt func()
@@ -52,7 +52,7 @@ func newConn(t *Transport, s server, made net.Conn) *conn {
 	if socket, ok := c.under().(syscall.Conn); ok {
 		c.socket, _ = socket.SyscallConn()
 	}
-	c.look = func(fd uintptr) { c.quiet = c.watched.nothingToRead(fd) }
+	c.look = func(fd uintptr) { c.silent = c.watched.nothingToRead(fd) }
 	return c
 }
 
@@ -76,9 +76,13 @@ func (c *conn) records() *records {
 // isQuiet reports whether the server has neither closed the connection nor sent what nobody
 // asked for, which would be taken for the next answer. The deadline is that of the next request.
 func (c *conn) isQuiet(deadline time.Time) bool {
-	c.quiet = false
-	return c.socket != nil && c.socket.Control(c.look) == nil && c.quiet && c.SetDeadline(deadline) == nil &&
-		c.hasNothingDecrypted(deadline)
+	return c.isSilent() && c.SetDeadline(deadline) == nil && c.hasNothingDecrypted(deadline)
+}
+
+// isSilent reports whether the socket is open and nothing is to be read from it.
+func (c *conn) isSilent() bool {
+	c.silent = false
+	return c.socket != nil && c.socket.Control(c.look) == nil && c.silent
 }
 
 // hasNothingDecrypted reports whether TLS holds nothing of what came with the last answer. It

@@ -89,7 +89,7 @@ func (p *pool) put(c *conn) bool {
 	p.count++
 	if !p.sweeps {
 		p.sweeps = true
-		time.AfterFunc(limits.IdleTimeout, func() { p.sweep(limits.IdleTimeout) })
+		time.AfterFunc(limits.IdleTimeout/sweeps, func() { p.sweep(limits.IdleTimeout) })
 	}
 	return true
 }
@@ -106,39 +106,42 @@ func (p *pool) dropOldest() {
 	oldest.abandon()
 }
 
-// sweep closes those whose time is up, and comes again while there are others.
+// sweeps is how often in the time that connections are kept it is looked for those whose server has
+// closed them: until then they take a descriptor.
+const sweeps = 10
+
+// sweep closes connections whose time is up, or that their server closed, and comes again while there
+// are others.
 func (p *pool) sweep(timeout time.Duration) {
-	expired, next := p.expired(time.Now().Add(-timeout))
-	for _, c := range expired {
+	ended, more := p.takeEnded(time.Now(), timeout)
+	for _, c := range ended {
 		c.abandon()
 	}
-	if !next.IsZero() {
-		time.AfterFunc(time.Until(next.Add(timeout)), func() { p.sweep(timeout) })
+	if more {
+		time.AfterFunc(timeout/sweeps, func() { p.sweep(timeout) })
 	}
 }
 
-// expired takes those out that are idle since a time or longer, and tells since when the next one is.
-func (p *pool) expired(since time.Time) (expired []*conn, next time.Time) {
+// takeEnded takes those out that are of no use any more, and reports whether there are others.
+func (p *pool) takeEnded(now time.Time, timeout time.Duration) (ended []*conn, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s, all := range p.idle {
-		n := 0
-		for n < len(all) && !all[n].idleSince.After(since) {
-			n++
+		kept := make([]*conn, 0, len(all))
+		for _, c := range all {
+			if c.isIdleFor(now, timeout) || !c.isSilent() {
+				ended = append(ended, c)
+			} else {
+				kept = append(kept, c)
+			}
 		}
-		expired = append(expired, all[:n]...)
-		if all = append([]*conn(nil), all[n:]...); len(all) == 0 {
+		if p.idle[s] = kept; len(kept) == 0 {
 			delete(p.idle, s)
-			continue
-		}
-		p.idle[s] = all
-		if first := all[0].idleSince; next.IsZero() || first.Before(next) {
-			next = first
 		}
 	}
-	p.count -= len(expired)
-	p.sweeps = !next.IsZero()
-	return expired, next
+	p.count -= len(ended)
+	p.sweeps = p.count > 0
+	return ended, p.sweeps
 }
 
 // close closes all, and those that come back later.

@@ -500,6 +500,27 @@ func TestIdleConnectionsAreBoundedAndEnd(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatItsServerClosedTakesNoDescriptorForLong(t *testing.T) {
+	var ended atomic.Bool
+	server := newRawServer(t, func(_ int, c net.Conn) {
+		_, _, _ = readRequest(bufio.NewReader(c))
+		_, _ = io.WriteString(c, helloAnswer)
+		if half, ok := c.(*net.TCPConn); ok {
+			_ = half.CloseWrite()
+		}
+		_, _ = c.Read(make([]byte, 1)) // until the client closes as well
+		ended.Store(true)
+	})
+	swept := newTransport(t)
+	swept.IdleTimeout = time.Second
+	begun := time.Now()
+	mustSay(t, swept, server.url, "hello")
+	waitFor(t, "the client closes as well", ended.Load)
+	if took := time.Since(begun); took > swept.IdleTimeout/2 {
+		t.Errorf("after %s", took)
+	}
+}
+
 func TestWhereTooManyAreIdleTheOldestMakesRoom(t *testing.T) {
 	transport := newTransport(t)
 	transport.MaxIdle = 2
