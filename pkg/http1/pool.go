@@ -89,7 +89,7 @@ func (p *pool) put(c *conn) bool {
 	p.count++
 	if !p.sweeps {
 		p.sweeps = true
-		time.AfterFunc(limits.IdleTimeout/sweeps, func() { p.sweep(limits.IdleTimeout) })
+		time.AfterFunc(limits.IdleTimeout/sweepsInTimeout, func() { p.sweep(limits.IdleTimeout) })
 	}
 	return true
 }
@@ -106,9 +106,9 @@ func (p *pool) dropOldest() {
 	oldest.abandon()
 }
 
-// sweeps is how often in the time that connections are kept it is looked for those whose server has
+// sweepsInTimeout is how often in the time that connections are kept it is looked for those whose server has
 // closed them: until then they take a descriptor.
-const sweeps = 10
+const sweepsInTimeout = 10
 
 // sweep closes connections whose time is up, or that their server closed, and comes again while there
 // are others.
@@ -118,7 +118,7 @@ func (p *pool) sweep(timeout time.Duration) {
 		c.abandon()
 	}
 	if more {
-		time.AfterFunc(timeout/sweeps, func() { p.sweep(timeout) })
+		time.AfterFunc(timeout/sweepsInTimeout, func() { p.sweep(timeout) })
 	}
 }
 

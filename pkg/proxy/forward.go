@@ -36,7 +36,10 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 	var credential aws.Credentials
 	f := c.step(stageExchange, func() (f *failure) {
 		var err error
-		if credential, err = c.server.credentials.Get(ctx, c.snap.Credentials(), c.role.key, c.caller, c.role.session); err != nil {
+		credential, err = c.server.credentials.Get(
+			ctx, c.snap.Credentials(), c.role.key, c.caller, c.role.session,
+		)
+		if err != nil {
 			return c.credentialFailure(err)
 		}
 		return nil
