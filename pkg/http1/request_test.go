@@ -30,7 +30,8 @@ func TestARequestIsReadAsItWasGiven(t *testing.T) {
 		},
 		"a GET": {method: http.MethodGet, target: "/mcp", want: http.Header{}},
 		"a path that is encoded, and a query": {
-			method: http.MethodDelete, target: "/runtimes/arn%3Aaws%3Ax%2Fy/invocations?qualifier=DEFAULT&a=%20", want: http.Header{},
+			method: http.MethodDelete, target: "/runtimes/arn%3Aaws%3Ax%2Fy/invocations?qualifier=DEFAULT&a=%20",
+			want: http.Header{},
 		},
 		"no path": {method: http.MethodGet, target: "", want: http.Header{}},
 		"a host of its own": {

@@ -20,9 +20,10 @@ import (
 
 func TestAConnectionIsUsedAgainOnceItsAnswerIsRead(t *testing.T) {
 	for name, answer := range map[string]string{
-		"with a length":     helloAnswer,
-		"in chunks":         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-		"with a trailer":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n0\r\nT: 1\r\n\r\n",
+		"with a length": helloAnswer,
+		"in chunks":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+		"with a trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n" +
+			"5\r\nhello\r\n0\r\nT: 1\r\n\r\n",
 		"after early hints": "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + helloAnswer,
 	} {
 		t.Run(name, func(t *testing.T) {
