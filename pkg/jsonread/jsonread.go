@@ -14,6 +14,9 @@ type decoder struct {
 	buffer bytes.Buffer
 }
 
+// maxKept is the longest text that the pool keeps alive with a decoder, until it is lent again.
+const maxKept = 4 << 10
+
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // WithDecoder lends a decoder for data, which must not change while it is used.
@@ -21,8 +24,9 @@ func WithDecoder(data []byte, use func(*jsontext.Decoder) error, options ...json
 	d, _ := decoders.Get().(*decoder)
 	d.reset(data, options...)
 	err := use(&d.Decoder)
-	// The pool must not keep a body alive.
-	d.reset(nil)
+	if len(data) > maxKept {
+		d.reset(nil)
+	}
 	decoders.Put(d)
 	return err
 }

@@ -123,6 +123,7 @@ func TestFilterMessageRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 		"a comma behind the last member":        `{"id":1,}`,
 		"a bracket that does not fit":           `{"id":[1}`,
 		"a line end in a string":                "{\"result\":{\"a\":\"\n\"}}",
+		"the last of the controls in a string":  "{\"result\":{\"a\":\"x\x1fx\"}}",
 		"an escape that is none":                `{"result":{"a":"\x"}}`,
 		"a number with a leading zero":          `{"result":{"a":01}}`,
 		"a number that breaks off":              `{"result":{"a":1.}}`,

@@ -98,16 +98,16 @@ type Body struct {
 	Batch bool
 }
 
-// Parse reads a request body. Duplicate member names, invalid UTF-8, lone
-// surrogates, trailing data, deep nesting and members that differ from a known
-// one only by case are errors, always *InvalidMessageError.
+// Parse reads a request body, of which the messages keep parts: it must not change. Duplicate
+// member names, invalid UTF-8, lone surrogates, trailing data, deep nesting and members that
+// differ from a known one only by case are errors, always *InvalidMessageError.
 func Parse(body []byte) (*Body, error) {
 	if depthExceeds(body, MaxDepth) {
 		return nil, invalidf("the message is nested more than %d deep", MaxDepth)
 	}
 	parsed := &Body{}
 	err := jsonread.WithDecoder(body, func(d *jsontext.Decoder) error {
-		if err := parsed.read(d); err != nil {
+		if err := parsed.read(d, body); err != nil {
 			return err
 		}
 		if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
@@ -133,10 +133,10 @@ func syntaxReason(err error) string {
 	return "the body is not valid JSON"
 }
 
-func (b *Body) read(d *jsontext.Decoder) error {
+func (b *Body) read(d *jsontext.Decoder, text []byte) error {
 	if d.PeekKind() != '[' {
 		b.Messages = make([]Message, 1)
-		return b.Messages[0].read(d)
+		return b.Messages[0].read(d, text)
 	}
 	b.Batch = true
 	if _, err := d.ReadToken(); err != nil {
@@ -147,7 +147,7 @@ func (b *Body) read(d *jsontext.Decoder) error {
 			return invalidf("a batch has more than %d messages", MaxBatch)
 		}
 		var m Message
-		if err := m.read(d); err != nil {
+		if err := m.read(d, text); err != nil {
 			return err
 		}
 		b.Messages = append(b.Messages, m)
@@ -163,7 +163,7 @@ func (b *Body) read(d *jsontext.Decoder) error {
 
 var envelopeMembers = []string{"jsonrpc", "id", "method", "params", "result", "error"}
 
-func (m *Message) read(d *jsontext.Decoder) error {
+func (m *Message) read(d *jsontext.Decoder, text []byte) error {
 	var hasVersion, hasMethod, hasOutcome, hasError, nullID bool
 	err := readObject(d, "a message", envelopeMembers, func(name string) (err error) {
 		var value jsontext.Value
@@ -173,7 +173,7 @@ func (m *Message) read(d *jsontext.Decoder) error {
 			hasVersion = string(value) == `"2.0"`
 		case "id":
 			value, err = d.ReadValue()
-			m.ID = bytes.Clone(value)
+			m.ID = justRead(d, text, value)
 			switch value.Kind() {
 			case '"', '0':
 			case 'n':
@@ -185,10 +185,10 @@ func (m *Message) read(d *jsontext.Decoder) error {
 				}
 			}
 		case "method":
-			m.Method, err = readString(d, "method")
+			m.Method, err = readMethod(d)
 			hasMethod = true
 		case "params":
-			err = m.Params.read(d)
+			err = m.Params.read(d, text)
 		case "result", "error":
 			hasOutcome, hasError = true, hasError || name == "error"
 			err = d.SkipValue()
@@ -240,7 +240,7 @@ var paramsMembers = []string{
 	"inputResponses", "requestState",
 }
 
-func (p *Params) read(d *jsontext.Decoder) error {
+func (p *Params) read(d *jsontext.Decoder, text []byte) error {
 	if d.PeekKind() == 'n' {
 		// Some clients send null for members that they omit.
 		return d.SkipValue()
@@ -260,7 +260,7 @@ func (p *Params) read(d *jsontext.Decoder) error {
 			var value jsontext.Value
 			value, err = d.ReadValue()
 			if err == nil && value.Kind() == '{' {
-				p.Arguments = bytes.Clone(value)
+				p.Arguments = justRead(d, text, value)
 			}
 		case "ref":
 			err = p.Ref.read(d)
@@ -445,9 +445,35 @@ func readString(d *jsontext.Decoder, what string) (string, error) {
 	return token.String(), nil
 }
 
+// readMethod is readString for a method, whose name is there as a rule.
+func readMethod(d *jsontext.Decoder) (string, error) {
+	if d.PeekKind() != '"' {
+		return readString(d, "method")
+	}
+	quoted, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if known := methodsByName[string(quoted[1:len(quoted)-1])]; known != nil {
+		return known.Name, nil
+	}
+	text, err := jsontext.AppendUnquote(nil, quoted)
+	return string(text), err
+}
+
+// justRead is the part of the text that the decoder read last and gave as value, which it takes
+// back when it reads on.
+func justRead(d *jsontext.Decoder, text []byte, value jsontext.Value) jsontext.Value {
+	end := d.InputOffset()
+	return text[end-int64(len(value)) : end : end]
+}
+
 // depthExceeds looks for deep nesting without parsing, so that no recursive
 // code sees it.
 func depthExceeds(text []byte, limit int) bool {
+	if bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= limit {
+		return false
+	}
 	depth, inString, escaped := 0, false, false
 	for _, c := range text {
 		switch {

@@ -89,6 +89,30 @@ func TestParseRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 	}
 }
 
+func TestAMessageMayBeNestedSoDeepAndNoDeeper(t *testing.T) {
+	for name, brackets := range map[string][2]string{
+		"lists": {"[", "]"}, "objects": {`{"a":`, "}"}, "lists of objects": {`[{"a":`, "}]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nested := func(depth int) []byte {
+				const around = 3 // message, params and arguments
+				times := (depth - around) / len(brackets[1])
+				rest := (depth - around) % len(brackets[1])
+				value := strings.Repeat(brackets[0], times) + strings.Repeat("[", rest) + "1" +
+					strings.Repeat("]", rest) + strings.Repeat(brackets[1], times)
+				return []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":` + value + `}}}`)
+			}
+			if _, err := Parse(nested(MaxDepth)); err != nil {
+				t.Errorf("%d: %v", MaxDepth, err)
+			}
+			var invalid *InvalidMessageError
+			if _, err := Parse(nested(MaxDepth + 1)); !errors.As(err, &invalid) || invalid.Code != CodeInvalidRequest {
+				t.Errorf("%d: %v", MaxDepth+1, err)
+			}
+		})
+	}
+}
+
 func TestAnInvalidMessageKeepsItsID(t *testing.T) {
 	_, err := Parse([]byte(`{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":1}}`))
 	var invalid *InvalidMessageError

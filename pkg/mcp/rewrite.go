@@ -15,7 +15,8 @@ type MessageRewriter struct{ scanner scanner }
 
 // NewMessageRewriter makes a rewriter for one message.
 func NewMessageRewriter(answers Answers) *MessageRewriter {
-	return &MessageRewriter{scanner{Answers: answers}}
+	space := make([]byte, 48) // for stack and names, as most messages have them
+	return &MessageRewriter{scanner{Answers: answers, stack: space[:0:16], name: space[16:16]}}
 }
 
 // Write takes the next bytes of the message and appends to dst what may go on.

@@ -192,11 +192,10 @@ func (s *scanner) write(dst, chunk []byte) ([]byte, error) {
 			i += n
 			continue
 		}
-		if s.state == inString && len(s.split) == 0 && !s.naming {
-			n := plainRun(chunk[i:])
-			if n > 0 {
+		if s.state == inString && len(s.split) == 0 {
+			if n := plainRun(chunk[i:]); n > 0 {
 				var err error
-				if dst, err = s.emit(dst, chunk[i:i+n]); err != nil {
+				if dst, err = s.emitPlain(dst, chunk[i:i+n]); err != nil {
 					return dst, err
 				}
 				i += n
@@ -210,6 +209,17 @@ func (s *scanner) write(dst, chunk []byte) ([]byte, error) {
 		i++
 	}
 	return dst, nil
+}
+
+// emitPlain is emit for bytes of a string that need no look.
+func (s *scanner) emitPlain(dst, b []byte) ([]byte, error) {
+	if s.naming {
+		if len(s.name)+len(b) > maxAnswerName {
+			return dst, ErrUnreadable
+		}
+		s.name = append(s.name, b...)
+	}
+	return s.emit(dst, b)
 }
 
 // finish says that no more bytes come.

@@ -86,10 +86,22 @@ func (s *scanner) deepEnd(c byte, floor int) bool {
 	return true
 }
 
+// looked has the bytes of a string that step takes: ends, escapes, what must not be there, and what
+// may begin a line separator.
+var looked = func() (table [256]bool) {
+	for c := range 0x20 {
+		table[c] = true
+	}
+	for _, c := range []byte("\"\\\xC2\xE2") {
+		table[c] = true
+	}
+	return table
+}()
+
 // plainRun is the number of bytes of a string that need no look.
 func plainRun(b []byte) int {
 	for i, c := range b {
-		if c < 0x20 || c == '"' || c == '\\' || c == 0xC2 || c == 0xE2 {
+		if looked[c] {
 			return i
 		}
 	}

@@ -55,7 +55,11 @@ func (s *scanner) nameEnd() error {
 	if i := strings.IndexFunc(bare, isControl); i >= 0 {
 		bare = bare[:i]
 	}
+	plain := bare == s.member && isPlain(s.name)
 	for i, k := range known {
+		if plain && len(k) != len(bare) {
+			continue // in another case, ASCII is as long
+		}
 		if bare != s.member && strings.EqualFold(k, bare) {
 			return ErrUnreadable
 		}
