@@ -24,8 +24,10 @@ const (
 // read them. It never uses Cedar's JSON form: an argument {"__entity": ...} stays a
 // record.
 type argumentReader struct {
-	decoder    *jsontext.Decoder
-	path       []string
+	decoder *jsontext.Decoder
+	path    []string
+	// shallow is what path is of, where arguments are not deep.
+	shallow    [4]string
 	mismatches []mismatch
 	values     int
 	work       int
@@ -48,7 +50,8 @@ func readArguments(arguments jsontext.Value, declared *argumentType, read *reads
 	if declared == nil {
 		declared = &argumentType{kind: kindRecord}
 	}
-	r := argumentReader{path: []string{contextInput}}
+	r := argumentReader{}
+	r.path = append(r.shallow[:0], contextInput)
 	var value types.Value
 	err := jsonread.WithDecoder(arguments, func(d *jsontext.Decoder) (err error) {
 		r.decoder = d
@@ -134,7 +137,7 @@ func (r *argumentReader) number(text string, declared *argumentType, decimal boo
 }
 
 func (r *argumentReader) record(declared *argumentType, read *reads) (types.Value, error) {
-	record := types.RecordMap{}
+	record := newRecordDraft()
 	if _, err := r.decoder.ReadToken(); err != nil {
 		return nil, fmt.Errorf("read arguments: %w", err)
 	}
@@ -164,7 +167,7 @@ func (r *argumentReader) record(declared *argumentType, read *reads) (types.Valu
 	if _, err := r.decoder.ReadToken(); err != nil {
 		return nil, fmt.Errorf("read arguments: %w", err)
 	}
-	return types.NewRecord(record), nil
+	return record.finish(), nil
 }
 
 func (r *argumentReader) set(declared *argumentType, read *reads) (types.Value, error) {

@@ -127,22 +127,27 @@ func (s *Set) inputType(r *Request) *argumentType {
 
 // context is the context of a request, as far as it is read.
 func (s *Set) context(r *Request, input types.Value, read *reads) types.Record {
-	record := make(types.RecordMap, len(read.attributes))
-	add := func(name types.String, value types.Value) {
-		if read.of(string(name)) != nil {
-			record[name] = value
-		}
+	record := newRecordDraft()
+	if read.of(contextInput) != nil {
+		record[contextInput] = input
 	}
-	add(contextInput, input)
-	add("server", types.String(r.Host))
-	add("role", types.String(r.Role))
-	add("pod", s.pod)
+	if read.of("server") != nil {
+		record["server"] = types.String(r.Host)
+	}
+	if read.of("role") != nil {
+		record["role"] = types.String(r.Role)
+	}
+	if read.of("pod") != nil {
+		record["pod"] = s.pod
+	}
 	if read.of("now") != nil {
 		record["now"] = types.NewDatetime(r.Now)
 	}
-	add("claims", r.Principal.claims)
-	if r.Principal.actor != "" {
-		add(contextActor, types.String(r.Principal.actor))
+	if read.of("claims") != nil {
+		record["claims"] = r.Principal.claims
+	}
+	if r.Principal.actor != "" && read.of(contextActor) != nil {
+		record[contextActor] = types.String(r.Principal.actor)
 	}
 	switch {
 	case read.of(contextAWS) == nil:
@@ -151,5 +156,5 @@ func (s *Set) context(r *Request, input types.Value, read *reads) types.Record {
 	case r.TakesScript:
 		record[contextAWS] = batch.Ignore()
 	}
-	return types.NewRecord(record)
+	return record.finish()
 }

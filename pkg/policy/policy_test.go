@@ -361,3 +361,31 @@ func TestTemplatesOfAServerInAGroupOfServers(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingOfOneCallIsInTheNext(t *testing.T) {
+	set := source{policies: permitAll + `forbid (principal, action, resource) when { context has input && context.input has a };
+forbid (principal, action, resource) when { context has input && context.input has b && context.input.b has c };`}.must(t)
+	for range 100 {
+		for arguments, allowed := range map[string]bool{`{"a":1}`: false, `{"b":{"c":1}}`: false, `{"b":{"d":1}}`: true, `{}`: true} {
+			if got := set.Decide(t.Context(), call("list", arguments)); got.Allowed != allowed {
+				t.Fatalf("%s: %+v", arguments, got)
+			}
+		}
+	}
+}
+
+func TestWhoActsForTheCallerIsAbsentWhereNobodyDoes(t *testing.T) {
+	set := source{policies: permitAll + `forbid (principal, action, resource) when { context has actor };`}.must(t)
+	for name, act := range map[string]map[string]any{"nobody": nil, "an agent": {"sub": "agent-7"}} {
+		t.Run(name, func(t *testing.T) {
+			request := call("list", `{}`)
+			request.Principal = policy.NewUser("alice", "https://idp", nil, nil, nil)
+			if act != nil {
+				request.Principal.SetActor(act)
+			}
+			if got := set.Decide(t.Context(), request); got.Allowed != (act == nil) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
