@@ -86,7 +86,7 @@ func appendRequest(b []byte, r *http.Request, body []byte) ([]byte, error) {
 			return nil, fmt.Errorf("invalid header field name %q", name)
 		}
 		for _, value := range values {
-			if !httpguts.ValidHeaderFieldValue(value) {
+			if !isFieldValue(value) {
 				return nil, fmt.Errorf("invalid value of header field %q", name) // it may be a secret
 			}
 			if value == "" && name == "User-Agent" {
@@ -103,6 +103,24 @@ func appendRequest(b []byte, r *http.Request, body []byte) ([]byte, error) {
 	return append(b, body...), nil
 }
 
+// notInValues has the bytes that no value of a header field has: RFC 9110, section 5.5.
+var notInValues = func() (table [256]bool) {
+	for c := range table {
+		table[c] = !httpguts.ValidHeaderFieldValue(string([]byte{byte(c)}))
+	}
+	return table
+}()
+
+// isFieldValue is httpguts.ValidHeaderFieldValue, which looks at a byte more than once.
+func isFieldValue(value string) bool {
+	for i := range len(value) {
+		if notInValues[value[i]] {
+			return false
+		}
+	}
+	return true
+}
+
 // framing are the headers that say where a message ends, or what its connection is for, which is
 // the transport's to say.
 var framing = []string{
@@ -111,5 +129,8 @@ var framing = []string{
 }
 
 func isFraming(name string) bool {
-	return slices.ContainsFunc(framing, func(f string) bool { return len(f) == len(name) && strings.EqualFold(f, name) })
+	return slices.ContainsFunc(
+		framing,
+		func(f string) bool { return len(f) == len(name) && strings.EqualFold(f, name) },
+	)
 }

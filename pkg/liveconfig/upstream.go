@@ -93,8 +93,11 @@ func (s *Snapshot) Send(u *Upstream, r *http.Request, body []byte) (*http.Respon
 	}
 	begun := time.Now()
 	answer, err := s.transport.direct.Send(r, body, timeout)
-	if err == nil && u.handshakes.Load() > 0 {
-		u.handshakes.Store(0)
+	if err == nil {
+		if u.handshakes.Load() > 0 {
+			u.handshakes.Store(0)
+		}
+		return answer, nil
 	}
 	if r.Context().Err() != nil || !mayWantHTTP2(err) {
 		return answer, err
