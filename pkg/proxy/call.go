@@ -182,8 +182,8 @@ func (c *call) traceID() string {
 
 // traceContext comes from the headers, else from params._meta.
 func (c *call) traceContext() (parent, state string) {
-	if parent = c.r.Header.Get("Traceparent"); parent != "" {
-		return parent, c.r.Header.Get("Tracestate")
+	if parent = headerValue(c.r.Header, "Traceparent"); parent != "" {
+		return parent, headerValue(c.r.Header, "Tracestate")
 	}
 	if c.messages != nil && !c.messages.Batch {
 		meta := &c.messages.Messages[0].Params.Meta

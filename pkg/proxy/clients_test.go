@@ -168,6 +168,22 @@ func TestTheTypeOfAnAnswerIsOurs(t *testing.T) {
 
 // TestAnErrorThatRepeatsTheRequestIsReplaced: error pages like to show what they
 // were sent.
+func TestAnErrorThatRepeatsTheCallersTokenIsReplaced(t *testing.T) {
+	var token string
+	upstream := plainUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"`+token+`"}}`)
+	})
+	b := newBed(t, bedOptions{upstreamURL: upstream})
+	token = b.token("alice", nil)
+	got := b.post(token, callTool(1, "echo", "{}"))
+	if _, message, _ := got.rpcError(t); message != "the upstream answers with status 422" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
 func TestAnErrorThatRepeatsTheRequestIsReplaced(t *testing.T) {
 	var secrets []string
 	escaped := func(text string) string {

@@ -30,6 +30,14 @@ func isRelayed(name string) bool {
 	return strings.HasPrefix(name, "Mcp-") && !strings.Contains(name, "_")
 }
 
+// headerValue is Header.Get for a name in its canonical form, which it does not look at.
+func headerValue(header http.Header, canonical string) string {
+	if values := header[canonical]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 // forward gets credentials, signs and sends. A credential that AWS refuses as
 // such is replaced once.
 func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
@@ -47,7 +55,10 @@ func (c *call) forward(ctx context.Context) (*http.Response, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	traced := http.Header{}
+	var traced http.Header
+	if c.tracing != nil {
+		traced = http.Header{}
+	}
 	ctx = c.beginClientSpan(ctx, traced)
 	if err := c.prepareBody(traced); err != nil {
 		slog.Error("a request could not be made", "error", err)
@@ -168,19 +179,19 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 	request.Method, request.Header = c.r.Method, header
 	request.URL, request.Host = c.upstream.URL, c.upstream.URL.Host
 	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
-	c.server.signer.Sign(request, c.body, credential, c.upstream.Scope, time.Now())
+	begun := time.Now()
+	c.server.signer.Sign(request, c.body, credential, c.upstream.Scope, begun)
 	if c.script != nil {
 		c.script.accessKeyID = credential.AccessKeyID
 	}
-	c.signed = signedWithOf(header, c.caller.Token.Reveal())
-	begun := time.Now()
+	c.signed = signedWith{header: header, callerToken: c.caller.Token.Reveal()}
 	answer, err := c.snap.Send(c.upstream, request, c.body)
 	if err != nil {
 		place.release()
 		return nil, c.sendFailure(err)
 	}
 	c.server.options.Metrics.UpstreamAnswered(c.upstream.Name, time.Since(begun))
-	c.outcome.upstreamRequestID = answer.Header.Get("X-Amzn-Requestid")
+	c.outcome.upstreamRequestID = headerValue(answer.Header, "X-Amzn-Requestid")
 	if place != nil {
 		answer.Body = &placedBody{ReadCloser: answer.Body, place: place}
 	}

@@ -65,14 +65,14 @@ func (c *call) checkHeaders() *failure {
 			return invalid("the header " + name + " is repeated")
 		}
 	}
-	c.version = c.r.Header.Get("Mcp-Protocol-Version")
+	c.version = headerValue(c.r.Header, "Mcp-Protocol-Version")
 	if c.version == "" {
 		c.version = mcp.VersionBatch
 	}
 	if c.r.Method != http.MethodPost {
 		return nil
 	}
-	if !isPlainJSON(c.r.Header.Get("Content-Type")) {
+	if !isPlainJSON(headerValue(c.r.Header, "Content-Type")) {
 		return unsupportedMediaType()
 	}
 	return nil
@@ -199,7 +199,7 @@ func (c *call) checkAgreement() *failure {
 	if f := c.checkParamHeaders(m); f != nil {
 		return f
 	}
-	if said := m.Params.Meta.ProtocolVersion; said != "" && said != c.r.Header.Get("Mcp-Protocol-Version") {
+	if said := m.Params.Meta.ProtocolVersion; said != "" && said != headerValue(c.r.Header, "Mcp-Protocol-Version") {
 		return disagrees("the header MCP-Protocol-Version")
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/countersign-io/countersign/pkg/mcp"
 )
@@ -187,7 +188,9 @@ func (c *call) relayMessage(answer *http.Response) *failure {
 func (c *call) beginMessage(answer *http.Response) {
 	if !c.answered {
 		c.copyHeader(answer)
-		c.w.Header()["Content-Type"] = jsonType
+		header := c.w.Header()
+		header["Content-Type"] = jsonType
+		header["Date"] = c.server.dates.at(time.Now())
 		c.begin(answer.StatusCode)
 	}
 }

@@ -57,6 +57,7 @@ type Server struct {
 	heldLists *mcp.HoldBudget
 	listeners *listeners
 	sequence  atomic.Uint64
+	dates     dates
 	idPrefix  string
 
 	// stopping ends streams when the server shuts down.

@@ -29,13 +29,13 @@ func (c *call) sessionOwner() sessionid.Owner {
 // made for this caller gets the answer that makes a client initialize again. The
 // workload of the serviceAccount source is alone: there is nothing to bind.
 func (c *call) openSession() *failure {
-	id := c.r.Header.Get(headerSession)
+	id := headerValue(c.r.Header, headerSession)
 	if c.upstream.ClientSessions && id == "" {
-		id = c.r.Header.Get(headerAgentCoreSession)
+		id = headerValue(c.r.Header, headerAgentCoreSession)
 	}
 	switch {
 	case id == "":
-		if c.r.Header.Get("Last-Event-Id") != "" && c.isBearer() {
+		if headerValue(c.r.Header, "Last-Event-Id") != "" && c.isBearer() {
 			return invalid("Last-Event-ID needs a Mcp-Session-Id")
 		}
 		return nil
@@ -57,7 +57,7 @@ func (c *call) openSession() *failure {
 
 // setSession puts the upstream's id into the headers that go up.
 func (c *call) setSession(header http.Header) {
-	header.Del(headerSession)
+	delete(header, headerSession)
 	if c.session.upstream == "" {
 		return
 	}

@@ -50,18 +50,18 @@ func (c *call) relayError(answer *http.Response) *failure {
 	return nil
 }
 
-// signedWith are the parts of the request that nobody else may see.
+// signedWith has what of the request nobody else may see.
 type signedWith struct {
-	// authorization is the header's last part, the signature.
-	signature string
-	token     string
+	// header is the signed one.
+	header http.Header
 	// callerToken went to STS, never up; a test of the upstream could still know it.
 	callerToken string
 }
 
-func signedWithOf(header http.Header, callerToken string) signedWith {
-	_, signature, _ := strings.Cut(header.Get("Authorization"), "Signature=")
-	return signedWith{signature: signature, token: header.Get("X-Amz-Security-Token"), callerToken: callerToken}
+// secrets are the signature, which is the last part of its header, and the tokens.
+func (s *signedWith) secrets() []string {
+	_, signature, _ := strings.Cut(headerValue(s.header, "Authorization"), "Signature=")
+	return []string{signature, headerValue(s.header, "X-Amz-Security-Token"), s.callerToken}
 }
 
 // Bounds of the search for secrets in an upstream's error.
@@ -99,7 +99,7 @@ func unescaped(escape string) string {
 // runs are all runs of the secrets, as they are and in base64.
 func (s *signedWith) runs() map[string]struct{} {
 	runs := map[string]struct{}{}
-	for _, secret := range []string{s.signature, s.token, s.callerToken} {
+	for _, secret := range s.secrets() {
 		if secret == "" {
 			continue
 		}
