@@ -18,8 +18,8 @@ import (
 
 func main() {
 	binary := flag.String("sidecar", "bin/sidecar", "the sidecar binary")
-	rounds := flag.Int("rounds", 9, "rounds; each target is measured once in each, in turn")
-	length := flag.Duration("length", 700*time.Millisecond, "how long one measurement takes")
+	rounds := flag.Int("rounds", 201, "rounds; each target is measured once in each, in turn")
+	length := flag.Duration("length", 100*time.Millisecond, "how long one measurement takes")
 	only := flag.String("only", "", "measure only speed, events, idle, streams, growth or script")
 	role := flag.String("role", "", "what a process that the benchmark starts serves as")
 	upstream := flag.String("upstream", "", "the upstream of such a process")

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is a stand-in that runs by itself, as the sidecar does: sharing a process with
@@ -64,25 +64,15 @@ func (p *process) stop() {
 	_ = p.command.Wait()
 }
 
-// clockTick is the unit of the times in /proc/PID/stat: sysconf(_SC_CLK_TCK), which is
-// 100 a second on every Linux that Go runs on.
-const clockTick = 10 * time.Millisecond
-
-// processorTime is what the operating system has charged a process with, user and system
-// (proc_pid_stat(5), utime and stime).
+// processorTime is what the operating system has charged a process with, user and system, to the
+// nanosecond: its clock, whose number is made as in clock_getcpuclockid(3).
 func processorTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	const schedulerClock = 2
+	var charged unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|schedulerClock), &charged); err != nil {
 		return 0, fmt.Errorf("read processor time: %w", err)
 	}
-	// The name, the second field, may contain anything but is in parentheses.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0, errors.New("read processor time: too few fields")
-	}
-	user, err := strconv.Atoi(string(fields[11]))
-	system, err2 := strconv.Atoi(string(fields[12]))
-	return time.Duration(user+system) * clockTick, errors.Join(err, err2)
+	return time.Duration(charged.Nano()), nil
 }
 
 // statusField is a number of /proc/PID/status; memory there is in KiB.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -32,29 +33,32 @@ func throughputOf(s sample) float64      { return s.throughput }
 
 // measureInTurn measures each target in each round, so that a slow moment of the machine
 // hits all of them; every other round in the opposite order, so that none
-// always follows the same one.
+// always follows the same one. Times are short, so that neighbours see the same machine.
 func measureInTurn(ctx context.Context, all []*series, rounds int, length time.Duration) error {
 	for _, t := range all {
 		// What is built once, such as connections and kept decisions, is built here.
-		if _, err := t.measure(ctx, busyConnections, length); err != nil {
+		if _, err := t.measure(ctx, busyConnections, time.Second); err != nil {
 			return err
 		}
 	}
 	for round := range rounds {
-		for i := range all {
-			t := all[i]
-			if round%2 == 1 {
-				t = all[len(all)-1-i]
-			}
+		order := slices.Clone(all)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, t := range order {
 			alone, err := t.measure(ctx, 1, length)
 			if err != nil {
 				return err
 			}
+			t.alone = append(t.alone, alone)
+		}
+		for _, t := range order {
 			busy, err := t.measure(ctx, busyConnections, length)
 			if err != nil {
 				return err
 			}
-			t.alone, t.busy = append(t.alone, alone), append(t.busy, busy)
+			t.busy = append(t.busy, busy)
 		}
 	}
 	return nil
@@ -80,7 +84,7 @@ func printRatios(ours, signOnly *series, rounds int) {
 	of := func(what func(sample) time.Duration, ours, others []sample) ratio {
 		return ratioOf(column(ours, what), column(others, what))
 	}
-	fmt.Printf("\nto the sign-only proxy, median of %d pairs (smallest to largest):\n", rounds)
+	fmt.Printf("\nto the sign-only proxy, median of %d pairs (its 95 %% interval; half of all pairs):\n", rounds)
 	for _, line := range []struct {
 		what, reach string
 		ratio       ratio
