@@ -30,8 +30,7 @@ const (
 type Bearer struct {
 	required []string
 	verifier *Verifier
-	// verified has tokens by their text. That of the map is found by a hash with a random seed, so
-	// that the time which a guess takes says nothing of another's token.
+	// verified has tokens by their text.
 	verified *lru.Cache[string, *verifiedToken]
 	// pending makes many requests with one new token verify it once.
 	pending singleflight.Group

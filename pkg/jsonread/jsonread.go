@@ -14,9 +14,6 @@ type decoder struct {
 	buffer bytes.Buffer
 }
 
-// maxKept is the longest text that the pool keeps alive with a decoder, until it is lent again.
-const maxKept = 4 << 10
-
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // WithDecoder lends a decoder for data, which must not change while it is used.
@@ -24,9 +21,8 @@ func WithDecoder(data []byte, use func(*jsontext.Decoder) error, options ...json
 	d, _ := decoders.Get().(*decoder)
 	d.reset(data, options...)
 	err := use(&d.Decoder)
-	if len(data) > maxKept {
-		d.reset(nil)
-	}
+	// The pool must not keep a body alive, of which data may be a part.
+	d.reset(nil)
 	decoders.Put(d)
 	return err
 }

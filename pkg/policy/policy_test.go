@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -387,5 +388,35 @@ func TestWhoActsForTheCallerIsAbsentWhereNobodyDoes(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+func TestOneCallWithManyArgumentsMakesNoLaterOneDearer(t *testing.T) {
+	set := source{policies: permitAll + `forbid (principal, action, resource) when { context.input has tags && context.input.tags.contains("x") };`}.must(t)
+	decide := func(arguments string) {
+		if got := set.Decide(t.Context(), call("list", arguments)); !got.Allowed {
+			t.Fatalf("%+v", got)
+		}
+	}
+	allocated := func() uint64 {
+		const calls = 500
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range calls {
+			decide(`{"tags":["a","b"]}`)
+		}
+		runtime.ReadMemStats(&after)
+		return (after.TotalAlloc - before.TotalAlloc) / calls
+	}
+	first := allocated()
+	for _, members := range []int{8, 9, 64, 1000} {
+		names := make([]string, members)
+		for i := range names {
+			names[i] = fmt.Sprintf("%q:1", fmt.Sprint("name-", i))
+		}
+		decide(`{"tags":[{` + strings.Join(names, ",") + `}]}`)
+		if later := allocated(); later > first*5/4 {
+			t.Errorf("%d bytes a call, %d before one with %d members", later, first, members)
+		}
 	}
 }

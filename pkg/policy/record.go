@@ -9,8 +9,9 @@ import (
 // recordDraft is what a record is made of, which copies it.
 type recordDraft types.RecordMap
 
-// maxKeptRecord is the number of members up to which a draft serves again: a map never shrinks.
-const maxKeptRecord = 64
+// maxKeptRecord is the number of members up to which a draft serves again: a map never shrinks, and its copy is
+// as large as it. Eight are what Go's smallest map has room for.
+const maxKeptRecord = 8
 
 var recordDrafts = sync.Pool{New: func() any { return recordDraft{} }}
 

@@ -179,12 +179,12 @@ func (c *call) send(ctx context.Context, header http.Header, credential aws.Cred
 	request.Method, request.Header = c.r.Method, header
 	request.URL, request.Host = c.upstream.URL, c.upstream.URL.Host
 	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
-	begun := time.Now()
-	c.server.signer.Sign(request, c.body, credential, c.upstream.Scope, begun)
+	c.server.signer.Sign(request, c.body, credential, c.upstream.Scope, time.Now())
 	if c.script != nil {
 		c.script.accessKeyID = credential.AccessKeyID
 	}
 	c.signed = signedWith{header: header, callerToken: c.caller.Token.Reveal()}
+	begun := time.Now()
 	answer, err := c.snap.Send(c.upstream, request, c.body)
 	if err != nil {
 		place.release()
