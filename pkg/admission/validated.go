@@ -14,6 +14,8 @@ import (
 	"github.com/countersign-io/countersign/pkg/compile"
 	"github.com/countersign-io/countersign/pkg/configmap"
 	"github.com/countersign-io/countersign/pkg/fairness"
+	"github.com/countersign-io/countersign/pkg/inject"
+	"github.com/countersign-io/countersign/pkg/residentmemory"
 )
 
 // maxValidated bounds the versions of auth-configs whose validation is
@@ -30,6 +32,10 @@ const (
 	validationWait = 10 * time.Second
 )
 
+// quietTime is for how long nothing was validated when the memory for it is given back: that of the
+// programs that read policies and claims, and what a start left behind.
+const quietTime = 2 * time.Second
+
 // validationTime bounds one validation. What it validates is bounded, so that this is a
 // second line: one that takes longer is refused, and keeps its place until it ends.
 const validationTime = 5 * time.Second
@@ -38,7 +44,9 @@ var validationPlaces = fairness.Limits{Most: maxValidating, PerCaller: 1, Shared
 
 // validatedConfigs validates each version of a ConfigMap once.
 type validatedConfigs struct {
-	known  *lru.Cache[configVersion, validatedConfig]
+	known *lru.Cache[configVersion, validatedConfig]
+	// quiet is run when nothing was validated for quietTime.
+	quiet  *time.Timer
 	flight singleflight.Group
 	// places are given to namespaces in turn, so that what one tenant has validated delays
 	// another's by one validation at the most.
@@ -59,7 +67,7 @@ func newValidatedConfigs() (*validatedConfigs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache of auth-configs: %w", err)
 	}
-	return &validatedConfigs{known: known}, nil
+	return &validatedConfigs{known: known, quiet: time.AfterFunc(quietTime, residentmemory.GiveBack)}, nil
 }
 
 // compile is configmap.Compile when it is this one's turn, or an error that is
@@ -74,6 +82,7 @@ func (c *validatedConfigs) compile(ctx context.Context, cm *corev1.ConfigMap) (*
 	}
 	results := make(chan result, 1)
 	go func() {
+		defer c.quiet.Reset(quietTime)
 		defer c.places.Release(cm.Namespace)
 		config, err := configmap.Compile(cm)
 		results <- result{config, err}
@@ -123,8 +132,5 @@ func (c *validatedConfigs) validate(ctx context.Context, cm *corev1.ConfigMap) v
 	if err != nil {
 		return validatedConfig{err: err}
 	}
-	// Injection needs none of the texts; they would be kept twice.
-	config := *compiled.Config
-	config.PolicyFiles, config.Entities, config.Tools, config.CA = nil, nil, nil, nil
-	return validatedConfig{config: &config}
+	return validatedConfig{config: inject.ConfigPart(compiled.Config)}
 }

@@ -20,6 +20,12 @@ type MountedConfig struct {
 	ConfigMap string
 }
 
+// ConfigPart is what injection reads of an auth-config, and as much as whoever injects by thousands of
+// them needs to keep of each.
+func ConfigPart(c *authconfig.Config) *authconfig.Config {
+	return &authconfig.Config{Upstreams: c.Upstreams, Identity: c.Identity, Egress: c.Egress, Hash: c.Hash}
+}
+
 // Namespace is where the Pod is to run. A Pod's own metadata may lack it.
 type Namespace struct {
 	Name   string

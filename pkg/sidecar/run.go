@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"github.com/countersign-io/countersign/pkg/liveconfig"
 	"github.com/countersign-io/countersign/pkg/policy"
 	"github.com/countersign-io/countersign/pkg/proxy"
+	"github.com/countersign-io/countersign/pkg/residentmemory"
 	"github.com/countersign-io/countersign/pkg/sessionid"
 	"github.com/countersign-io/countersign/pkg/telemetry"
 )
@@ -136,8 +136,7 @@ func Run(ctx context.Context, o Options) error {
 	defer stopWatch()
 	go watch(watchCtx, configs, o.ConfigDir)
 	// What reading the auth-config left behind would stay for as long as nobody calls.
-	debug.FreeOSMemory()
-	releaseProgramPages()
+	residentmemory.GiveBack()
 	slog.Info(
 		"serving",
 		"listen",

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sidecar
+package residentmemory
 
 // releaseProgramPages is for Linux, where Pods run.
 func releaseProgramPages() {}
