@@ -3,11 +3,13 @@ package admission
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/countersign-io/countersign/pkg/fairness"
+	corev1 "k8s.io/api/core/v1"
 )
 
 func TestNamespacesHaveTurns(t *testing.T) {
@@ -44,5 +46,31 @@ func TestNamespacesHaveTurns(t *testing.T) {
 		if last := max(ended["a19"], ended["b19"]); last > 22*work {
 			t.Errorf("the last is validated after %v", last)
 		}
+	})
+}
+
+func TestMemoryIsGivenBackOnceNothingIsValidated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		validated, err := newValidatedConfigs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		validated.quiet.Stop()
+		var given atomic.Int32
+		validated.quiet = time.AfterFunc(quietTime, func() { given.Add(1) })
+		pause := func(long time.Duration, want int32) {
+			t.Helper()
+			time.Sleep(long)
+			synctest.Wait()
+			if given.Load() != want {
+				t.Errorf("memory was given back %d times, not %d", given.Load(), want)
+			}
+		}
+		for range 3 {
+			_, _ = validated.compile(t.Context(), &corev1.ConfigMap{}) // that it is invalid does not matter
+			pause(quietTime*3/4, 0)
+		}
+		pause(quietTime, 1)
+		pause(time.Hour, 1)
 	})
 }

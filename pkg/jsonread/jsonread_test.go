@@ -2,6 +2,7 @@ package jsonread_test
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"weak"
 
@@ -10,25 +11,23 @@ import (
 	"github.com/countersign-io/countersign/pkg/jsonread"
 )
 
+// read gives where a text began that was read, of which nothing else is left.
+func read(t *testing.T, rest int) weak.Pointer[byte] {
+	t.Helper()
+	body := []byte(`{"a":[1,2,3]}` + strings.Repeat(" ", 1<<20))
+	if err := jsonread.WithDecoder(body[:len(body)-rest], func(d *jsontext.Decoder) error { return d.SkipValue() }); err != nil {
+		t.Fatal(err)
+	}
+	return weak.Make(&body[0])
+}
+
 func TestWhatWasReadIsNotKept(t *testing.T) {
-	for name, whole := range map[string]bool{"all of a body": true, "a part of a body": false} {
+	for name, rest := range map[string]int{"all of a body": 0, "a part of a body": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
-			body := make([]byte, 1<<20)
-			text := body[:copy(body, `{"a":[1,2,3]}`)]
-			if whole {
-				for i := range body[len(text):] {
-					body[len(text)+i] = ' '
-				}
-				text = body
-			}
-			kept := weak.Make(&body[0])
-			if err := jsonread.WithDecoder(text, func(d *jsontext.Decoder) error { return d.SkipValue() }); err != nil {
-				t.Fatal(err)
-			}
-			body, text = nil, nil
+			text := read(t, rest)
 			// A pool keeps what is in it for one collection.
 			runtime.GC()
-			if kept.Value() != nil {
+			if text.Value() != nil {
 				t.Error("the decoder that waits for the next text keeps the last one alive")
 			}
 		})
