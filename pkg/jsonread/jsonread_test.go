@@ -15,7 +15,8 @@ import (
 func read(t *testing.T, rest int) weak.Pointer[byte] {
 	t.Helper()
 	body := []byte(`{"a":[1,2,3]}` + strings.Repeat(" ", 1<<20))
-	if err := jsonread.WithDecoder(body[:len(body)-rest], func(d *jsontext.Decoder) error { return d.SkipValue() }); err != nil {
+	skip := func(d *jsontext.Decoder) error { return d.SkipValue() }
+	if err := jsonread.WithDecoder(body[:len(body)-rest], skip); err != nil {
 		t.Fatal(err)
 	}
 	return weak.Make(&body[0])

@@ -100,7 +100,8 @@ func TestAMessageMayBeNestedSoDeepAndNoDeeper(t *testing.T) {
 				rest := (depth - around) % len(brackets[1])
 				value := strings.Repeat(brackets[0], times) + strings.Repeat("[", rest) + "1" +
 					strings.Repeat("]", rest) + strings.Repeat(brackets[1], times)
-				return []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":` + value + `}}}`)
+				return []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":` +
+					value + `}}}`)
 			}
 			if _, err := Parse(nested(MaxDepth)); err != nil {
 				t.Errorf("%d: %v", MaxDepth, err)

@@ -364,10 +364,14 @@ func TestTemplatesOfAServerInAGroupOfServers(t *testing.T) {
 }
 
 func TestNothingOfOneCallIsInTheNext(t *testing.T) {
-	set := source{policies: permitAll + `forbid (principal, action, resource) when { context has input && context.input has a };
-forbid (principal, action, resource) when { context has input && context.input has b && context.input.b has c };`}.must(t)
+	set := source{policies: permitAll + `
+forbid (principal, action, resource) when { context has input && context.input has a };
+forbid (principal, action, resource)
+when { context has input && context.input has b && context.input.b has c };`}.must(t)
 	for range 100 {
-		for arguments, allowed := range map[string]bool{`{"a":1}`: false, `{"b":{"c":1}}`: false, `{"b":{"d":1}}`: true, `{}`: true} {
+		for arguments, allowed := range map[string]bool{
+			`{"a":1}`: false, `{"b":{"c":1}}`: false, `{"b":{"d":1}}`: true, `{}`: true,
+		} {
 			if got := set.Decide(t.Context(), call("list", arguments)); got.Allowed != allowed {
 				t.Fatalf("%s: %+v", arguments, got)
 			}
@@ -392,7 +396,9 @@ func TestWhoActsForTheCallerIsAbsentWhereNobodyDoes(t *testing.T) {
 }
 
 func TestOneCallWithManyArgumentsMakesNoLaterOneDearer(t *testing.T) {
-	set := source{policies: permitAll + `forbid (principal, action, resource) when { context.input has tags && context.input.tags.contains("x") };`}.must(t)
+	set := source{policies: permitAll + `
+forbid (principal, action, resource)
+when { context.input has tags && context.input.tags.contains("x") };`}.must(t)
 	decide := func(arguments string) {
 		if got := set.Decide(t.Context(), call("list", arguments)); !got.Allowed {
 			t.Fatalf("%+v", got)
